@@ -1,0 +1,1 @@
+"""Puts calls together and keeps them alive."""

@@ -1,0 +1,1 @@
+"""Processors: they work on frames."""

@@ -1,0 +1,1 @@
+"""What touches wires, and what crosses them: frames, audio, the carrier, the model, emulators of both."""

@@ -1,0 +1,1 @@
+"""Audio without I/O: formats, G.711, resampling, the playhead."""

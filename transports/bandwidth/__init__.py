@@ -1,0 +1,1 @@
+"""Bandwidth's Programmable Voice: media messages, transport, BXML, webhooks."""

@@ -1,0 +1,1 @@
+"""A carrier on this machine: it places calls, interprets BXML and plays media in real time."""

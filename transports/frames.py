@@ -1,0 +1,400 @@
+"""callpipe's own frame types, beside pipecat's.
+
+Audio: encoded audio has frame types of its own (`InputEncodedAudioFrame`, `OutputEncodedAudioFrame`), so that
+a stock processor never takes mu-law for PCM. PCM audio travels in pipecat's `InputAudioRawFrame` and, from the
+bot, in `TTSAudioRawFrame` whose `context_id` is the model's item id.
+
+Events: a `CallEventFrame` tells what happened on a call. It is what the journal keeps.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pipecat.frames.frames import AudioRawFrame, DataFrame, Frame, SystemFrame
+
+from .audio.formats import PCMU_8K, AudioFormat
+
+if TYPE_CHECKING:
+    from .audio.playhead import Playhead
+
+
+class EncodedAudio:
+    """Encoded audio that is decoded from base64 only where somebody reads it.
+
+    Construct it with either `payload` (base64, as it crosses the wire) or `audio` (the encoded bytes); the
+    other is made when it is first asked for.
+    """
+
+    __slots__ = ("_audio", "_payload", "audio_format")
+
+    def __init__(
+        self, *, payload: str | None = None, audio: bytes | None = None, audio_format: AudioFormat = PCMU_8K
+    ) -> None:
+        if (payload is None) == (audio is None):
+            raise ValueError("give either payload or audio")
+        self._payload = payload
+        self._audio = audio
+        self.audio_format = audio_format
+
+    @property
+    def payload(self) -> str:
+        """The audio in base64."""
+        if self._payload is None:
+            self._payload = base64.b64encode(self._audio or b"").decode("ascii")
+        return self._payload
+
+    @property
+    def audio(self) -> bytes:
+        """The encoded bytes.
+
+        Raises:
+            ValueError: The payload is not base64.
+        """
+        if self._audio is None:
+            self._audio = base64.b64decode(self._payload or "", validate=True)
+        return self._audio
+
+    @property
+    def size(self) -> int:
+        """Bytes of encoded audio, told without decoding."""
+        if self._audio is not None:
+            return len(self._audio)
+        payload = self._payload or ""
+        return len(payload) * 3 // 4 - payload.endswith("=") - payload.endswith("==")
+
+    @property
+    def duration_ms(self) -> float:
+        """How long the audio lasts."""
+        return self.audio_format.duration_ms(self.size)
+
+
+@dataclass
+class InputEncodedAudioFrame(SystemFrame):
+    """A packet of the caller's audio as the carrier sent it.
+
+    Attributes:
+        encoded: The packet's audio.
+        position: Samples of the inbound track that came before this packet, lost ones included: the carrier's
+            clock.
+        received_at: When it was read from the socket, seconds of the call's monotonic clock.
+    """
+
+    encoded: EncodedAudio
+    position: int = 0
+    received_at: float = 0.0
+
+
+@dataclass
+class OutputEncodedAudioFrame(DataFrame):
+    """Audio for the caller in the encoding of the wire.
+
+    Attributes:
+        encoded: The audio.
+        context_id: The model's item this audio belongs to; None when it belongs to none (a cached phrase).
+    """
+
+    encoded: EncodedAudio
+    context_id: str | None = None
+
+
+AUDIO_FRAMES = (InputEncodedAudioFrame, OutputEncodedAudioFrame, AudioRawFrame)
+"""What the media lane treats as audio."""
+
+
+@dataclass
+class PlayheadFrame(SystemFrame):
+    """Hands the transport's playhead to the processors before it; pushed upstream once, after StartFrame."""
+
+    playhead: Playhead
+
+
+@dataclass
+class LineAudioFrame(SystemFrame):
+    """Both tracks of the line over one interval, as the caller said and heard it; for the recorder.
+
+    Both tracks have the same length, in samples of 8 kHz. Lost and unplayed stretches are silence.
+
+    Attributes:
+        position: The first sample's place on the carrier's clock (samples of the inbound track).
+        caller: PCMU 8 kHz, what the caller said.
+        bot: PCMU 8 kHz, what the caller heard.
+    """
+
+    position: int
+    caller: bytes
+    bot: bytes
+
+
+@dataclass
+class LineAudioRequestFrame(SystemFrame):
+    """Asks the transport for `LineAudioFrame`s from now on; pushed upstream by a recorder."""
+
+
+@dataclass
+class ToolCallFrame(DataFrame):
+    """The model asks for a tool. Never dropped by an interruption.
+
+    Attributes:
+        call_id: The model's id of this tool call; the answer carries it back.
+        name: The tool's name.
+        arguments: The arguments as the model wrote them: JSON text, possibly broken.
+    """
+
+    interruptible: bool = field(default=False, init=False)
+    call_id: str
+    name: str
+    arguments: str = field(repr=False)
+
+
+@dataclass
+class ToolResultFrame(DataFrame):
+    """The one answer to a tool call; travels upstream to the model. Never dropped by an interruption.
+
+    Attributes:
+        call_id: The tool call's id.
+        name: The tool's name.
+        output: JSON text for the model.
+        outcome: ``ok``, ``error``, ``timeout`` or ``refused`` (no such tool, or arguments that do not fit).
+        duration_ms: How long the tool ran.
+        ends_call: The tool asks for the call to end once the caller has heard what the bot is saying.
+    """
+
+    interruptible: bool = field(default=False, init=False)
+    call_id: str
+    name: str
+    output: str = field(repr=False)
+    outcome: str
+    duration_ms: float = 0.0
+    ends_call: bool = False
+
+
+@dataclass
+class PlayoutClearedFrame(SystemFrame):
+    """The transport has sent `clear` to the carrier; pushed upstream right after it.
+
+    Attributes:
+        at: When, seconds of the call's monotonic clock.
+        heard_ms: For each item that was unfinished, the milliseconds of it the caller has heard.
+    """
+
+    at: float
+    heard_ms: dict[str, float]
+
+
+@dataclass
+class PlayoutFinishedFrame(SystemFrame):
+    """The caller has heard everything that was sent; pushed upstream.
+
+    Attributes:
+        at: When, seconds of the call's monotonic clock.
+    """
+
+    at: float
+
+
+@dataclass
+class CallEventFrame(SystemFrame):
+    """Something that happened on the call, for the journal and for anyone who watches.
+
+    Attributes:
+        at: When, seconds of the call's monotonic clock.
+    """
+
+    event: ClassVar[str] = ""
+    """The journal's name of this event."""
+
+    at: float
+
+    def fields(self) -> dict[str, Any]:
+        """Return what the journal writes beside the event's name and time."""
+        return {name: value for name, value in vars(self).items() if name not in _FRAME_FIELDS}
+
+
+_FRAME_FIELDS = frozenset(Frame.__dataclass_fields__) | {"at"}
+
+
+@dataclass
+class MediaStartedFrame(CallEventFrame):
+    """The carrier's media stream has started."""
+
+    event: ClassVar[str] = "media_started"
+
+    stream_id: str
+    stream_name: str
+    call_id: str
+
+
+@dataclass
+class MediaStoppedFrame(CallEventFrame):
+    """The carrier's media stream is over.
+
+    Attributes:
+        cause: ``stop`` (the carrier said so), ``closed`` (a close frame), ``lost`` (the connection broke) or
+            ``ended`` (we closed it).
+        counts: What was received and what was wrong with it: ``packets``, ``lost``, ``late``, ``malformed``,
+            ``unknown``, ``ignored``.
+    """
+
+    event: ClassVar[str] = "media_stopped"
+
+    cause: str
+    counts: dict[str, int]
+
+
+@dataclass
+class CarrierFaultFrame(CallEventFrame):
+    """Something the carrier sent was wrong or missing; reported once a kind, counted in `MediaStoppedFrame`.
+
+    Attributes:
+        kind: ``malformed``, ``oversized``, ``binary``, ``unknown``, ``out-of-order``, ``lost`` or ``late``.
+        explanation: What was wrong, without any of the message's content.
+    """
+
+    event: ClassVar[str] = "carrier_fault"
+
+    kind: str
+    explanation: str
+
+
+@dataclass
+class SessionReadyFrame(CallEventFrame):
+    """The model's session is set up.
+
+    Attributes:
+        model: The model that answered.
+        connect_ms: From the first attempt to connect until the session was updated.
+    """
+
+    event: ClassVar[str] = "session_ready"
+
+    model: str
+    connect_ms: float
+
+
+@dataclass
+class ModelFaultFrame(CallEventFrame):
+    """The model's side reported an error, or broke its protocol; the call goes on.
+
+    Attributes:
+        code: The error's code or type.
+        explanation: What happened, without any of the conversation's content.
+    """
+
+    event: ClassVar[str] = "model_fault"
+
+    code: str
+    explanation: str
+
+
+@dataclass
+class CallerTurnFrame(CallEventFrame):
+    """What the caller said in one turn. Content: for the journal only.
+
+    Attributes:
+        item_id: The model's item.
+        text: The transcript; empty when there is none.
+    """
+
+    event: ClassVar[str] = "caller_turn"
+
+    item_id: str
+    text: str = field(repr=False)
+
+
+@dataclass
+class BotTurnFrame(CallEventFrame):
+    """What the bot said in one item. Content: for the journal only.
+
+    Attributes:
+        item_id: The model's item.
+        text: The transcript of what was generated.
+        heard_text: The part of it the caller heard, by share of the audio.
+        generated_ms: Milliseconds of audio the model generated.
+        heard_ms: Milliseconds of it the caller heard.
+        interrupted: The caller cut in.
+    """
+
+    event: ClassVar[str] = "bot_turn"
+
+    item_id: str
+    text: str = field(repr=False)
+    heard_text: str = field(repr=False)
+    generated_ms: float
+    heard_ms: float
+    interrupted: bool
+
+
+@dataclass
+class BargeInFrame(CallEventFrame):
+    """The caller cut in while the bot spoke.
+
+    Attributes:
+        item_id: The item that was being heard.
+        believed_ms: Milliseconds of it we hold the caller to have heard: what the model was told.
+        generated_ms: Milliseconds of it the model had generated.
+    """
+
+    event: ClassVar[str] = "barge_in"
+
+    item_id: str
+    believed_ms: float
+    generated_ms: float
+
+
+@dataclass
+class ToolCalledFrame(CallEventFrame):
+    """A tool call's audit entry. Content: for the journal only.
+
+    Attributes:
+        call_id: The model's id of the tool call.
+        name: The tool.
+        arguments: As the model wrote them, JSON text.
+        output: What the model was answered, JSON text.
+        outcome: ``ok``, ``error``, ``timeout`` or ``refused``.
+        duration_ms: How long the tool ran.
+    """
+
+    event: ClassVar[str] = "tool_call"
+
+    call_id: str
+    name: str
+    arguments: str = field(repr=False)
+    output: str = field(repr=False)
+    outcome: str
+    duration_ms: float
+
+
+@dataclass
+class UsageFrame(CallEventFrame):
+    """What one model response, or one transcription, used.
+
+    Attributes:
+        model: The model.
+        tokens: Counts by kind: ``text_in``, ``audio_in``, ``cached_text_in``, ``cached_audio_in``,
+            ``text_out``, ``audio_out``.
+        cost_usd: Their price, or None when the model is not in the price table.
+    """
+
+    event: ClassVar[str] = "usage"
+
+    model: str
+    tokens: dict[str, int]
+    cost_usd: float | None
+
+
+@dataclass
+class TurnLatencyFrame(CallEventFrame):
+    """How long the caller waited for an answer, by stage; None where a stage was not seen.
+
+    Attributes:
+        response_ms: From the end of the caller's speech to the answer's first audio from the model.
+        wire_ms: From that audio's arrival to its first packet on the carrier's wire.
+    """
+
+    event: ClassVar[str] = "turn_latency"
+
+    response_ms: float | None
+    wire_ms: float | None

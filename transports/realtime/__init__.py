@@ -1,0 +1,1 @@
+"""The realtime model's wire: events and session state, without I/O."""

@@ -1,0 +1,1 @@
+"""A realtime model on this machine, as strict as the real one."""

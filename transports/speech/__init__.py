@@ -1,0 +1,1 @@
+"""Speech without a network: voices, ears and brains for the emulators."""

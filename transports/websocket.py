@@ -1,0 +1,309 @@
+"""The two hot WebSockets, the carrier's and the model's, behind one small interface.
+
+`picows` carries them: it costs less than half of `websockets` per message (tests/bench/wire.py measures it).
+Everything that touches picows, its private protocol class included, is in this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Protocol
+
+import picows
+from picows.picows import WSProtocol  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
+
+from .errors import SocketBacklogError, SocketClosedError, SocketRefusedError
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""A larger message closes the socket with 1009. The model may send 15 MiB in one event."""
+
+MAX_WAITING_MESSAGES = 512
+"""Received messages that wait to be read; beyond it the socket is not read, and TCP slows the peer down."""
+
+MAX_UNSENT_BYTES = 4 * 1024 * 1024
+"""Bytes that may wait in our process for a peer that does not read."""
+
+ABNORMAL_CLOSURE = 1006
+
+
+class WebSocket(Protocol):
+    """An open WebSocket: sending never waits, receiving does."""
+
+    def send(self, message: bytes | str) -> None:
+        """Send a text message (UTF-8). It is written at once or buffered, never awaited.
+
+        Raises:
+            SocketClosedError: The socket is closed.
+            SocketBacklogError: The peer does not read.
+        """
+        ...
+
+    async def receive(self) -> str | bytes:
+        """Return the next message: text as `str`, binary as `bytes`.
+
+        Raises:
+            SocketClosedError: The socket is closed and every message before that was read.
+        """
+        ...
+
+    async def close(self, code: int = 1000, reason: str = "", *, deadline_s: float = 1.0) -> None:
+        """Close the socket; after `deadline_s` the connection is dropped. Closing twice is harmless."""
+        ...
+
+
+class Connect(Protocol):
+    """Opens a WebSocket; `connect` does it for real, emulators and tests do it in memory."""
+
+    async def __call__(self, url: str, *, headers: Mapping[str, str], deadline_s: float) -> WebSocket:
+        """Open a WebSocket to `url` within `deadline_s`.
+
+        Raises:
+            SocketRefusedError: The peer refused, did not answer in time, or can't be reached.
+        """
+        ...
+
+
+class PicowsSocket(picows.WSListener):
+    """A `WebSocket` on a picows connection."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: picows.WSTransport | None = None
+        self._messages: deque[str | bytes] = deque()
+        self._fragments: list[bytes] = []
+        self._fragments_are_text = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed: SocketClosedError | None = None
+        self._gone = self._loop.create_future()
+        self._reading = True
+
+    # What picows calls.
+
+    def on_ws_connected(self, transport: picows.WSTransport) -> None:
+        """Keep the transport."""
+        self._transport = transport
+
+    def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+        """Keep a message until it is read; join the fragments of a fragmented one."""
+        kind = frame.msg_type
+        if kind == picows.WSMsgType.TEXT and frame.fin:
+            try:
+                self._arrived(frame.get_payload_as_utf8_text())
+            except UnicodeDecodeError:
+                # RFC 6455 has such a socket failed; on a call one bad message costs only itself.
+                self._arrived(frame.get_payload_as_bytes())
+        elif kind == picows.WSMsgType.BINARY and frame.fin:
+            self._arrived(frame.get_payload_as_bytes())
+        elif kind == picows.WSMsgType.CLOSE:
+            self._close_with(int(frame.get_close_code().value) or 1005, _words(frame.get_close_message()))
+            if not transport.is_close_frame_sent:
+                transport.send_close(frame.get_close_code())
+            transport.disconnect()
+        elif kind in (picows.WSMsgType.TEXT, picows.WSMsgType.BINARY, picows.WSMsgType.CONTINUATION):
+            self._join(kind, frame)
+
+    def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
+        """Tell whoever reads that the connection is gone."""
+        self._close_with(ABNORMAL_CLOSURE, "")
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    # What callpipe calls.
+
+    def send(self, message: bytes | str) -> None:
+        """See `WebSocket.send`."""
+        transport = self._transport
+        if self._closed is not None or transport is None:
+            raise self._closed or SocketClosedError(ABNORMAL_CLOSURE)
+        transport.send(picows.WSMsgType.TEXT, message)
+        waiting = transport.underlying_transport.get_write_buffer_size()
+        if waiting > MAX_UNSENT_BYTES:
+            transport.disconnect(graceful=False)
+            raise SocketBacklogError(waiting, MAX_UNSENT_BYTES)
+
+    async def receive(self) -> str | bytes:
+        """See `WebSocket.receive`."""
+        messages = self._messages
+        while not messages:
+            if self._closed is not None:
+                raise self._closed
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        message = messages.popleft()
+        if not self._reading and len(messages) < MAX_WAITING_MESSAGES // 2:
+            self._reading = True
+            self._underlying().resume_reading()
+        return message
+
+    async def close(self, code: int = 1000, reason: str = "", *, deadline_s: float = 1.0) -> None:
+        """See `WebSocket.close`."""
+        transport = self._transport
+        if transport is None or self._gone.done():
+            return
+        if not transport.is_close_frame_sent and self._closed is None:
+            transport.send_close(picows.WSCloseCode(code), reason.encode())
+        if not self._reading:
+            self._reading = True
+            self._underlying().resume_reading()
+        _, waiting = await asyncio.wait([self._gone], timeout=deadline_s)
+        if waiting:
+            transport.disconnect(graceful=False)
+        self._close_with(code, reason)
+
+    def _underlying(self) -> asyncio.ReadTransport:
+        assert self._transport is not None
+        return self._transport.underlying_transport
+
+    def _arrived(self, message: str | bytes) -> None:
+        if self._closed is not None:
+            return
+        self._messages.append(message)
+        if len(self._messages) >= MAX_WAITING_MESSAGES and self._reading:
+            self._reading = False
+            self._underlying().pause_reading()
+        self._wake()
+
+    def _join(self, kind: picows.WSMsgType, frame: picows.WSFrame) -> None:
+        if kind != picows.WSMsgType.CONTINUATION:
+            self._fragments = []
+            self._fragments_are_text = kind == picows.WSMsgType.TEXT
+        self._fragments.append(frame.get_payload_as_bytes())
+        if sum(map(len, self._fragments)) > MAX_MESSAGE_BYTES:
+            self._fragments = []
+        elif frame.fin and self._fragments:
+            whole = b"".join(self._fragments)
+            self._fragments = []
+            self._arrived(whole.decode(errors="replace") if self._fragments_are_text else whole)
+
+    def _close_with(self, code: int, reason: str) -> None:
+        if self._closed is None:
+            self._closed = SocketClosedError(code, reason)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _words(reason: bytes | None) -> str:
+    return (reason or b"").decode(errors="replace")
+
+
+async def connect(url: str, *, headers: Mapping[str, str], deadline_s: float) -> WebSocket:
+    """Open a WebSocket to a ws:// or wss:// URL. See `Connect`."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            _, listener = await picows.ws_connect(
+                PicowsSocket,
+                url,
+                extra_headers=dict(headers),
+                max_frame_size=MAX_MESSAGE_BYTES,
+                websocket_handshake_timeout=deadline_s,
+            )
+    except picows.WSHandshakeError as refusal:
+        response = refusal.response
+        status = int(response.status) if response is not None else None
+        retry_after = response.headers.get("Retry-After", "") if response is not None else ""
+        raise SocketRefusedError(
+            f"the handshake was refused with status {status}" if status else "the handshake was not answered",
+            status,
+            float(retry_after) if retry_after.isdigit() else None,
+        ) from refusal
+    except TimeoutError as late:
+        raise SocketRefusedError(f"no connection within {deadline_s:g} s") from late
+    except (OSError, picows.WSError, picows.WSInvalidURL) as failure:
+        raise SocketRefusedError(f"no connection: {failure}") from failure
+    if not isinstance(listener, PicowsSocket):
+        raise SocketRefusedError("the connection ended before the handshake was answered")
+    return listener
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRequest:
+    """The HTTP request that asks for a WebSocket.
+
+    Attributes:
+        path: The request's path, with its query.
+        headers: Its headers, names in lower case.
+    """
+
+    path: str
+    headers: Mapping[str, str]
+
+
+Accept = Callable[[UpgradeRequest], Callable[[WebSocket], None] | HTTPStatus]
+"""Answers an upgrade request with the status that refuses it, or with what is given the open socket."""
+
+
+def media_socket_protocol(accept: Accept) -> Callable[..., asyncio.BaseProtocol]:
+    """Return what uvicorn's `ws=` setting takes, so that WebSockets on its port are served by picows.
+
+    Args:
+        accept: Called with each upgrade request before the handshake completes.
+    """
+
+    def protocol(**_uvicorns: Any) -> asyncio.BaseProtocol:
+        return _UpgradedProtocol(
+            None,
+            None,
+            False,  # we are the server
+            _listener(accept),
+            logging.getLogger("callpipe.media_socket"),
+            True,
+            5,
+            False,
+            20,
+            20,
+            picows.WSAutoPingStrategy.PING_WHEN_IDLE,
+            True,
+            MAX_MESSAGE_BYTES,
+            None,
+            16 * 1024,
+        )
+
+    return protocol
+
+
+async def serve(accept: Accept, *, host: str = "127.0.0.1", port: int = 0) -> asyncio.Server:
+    """Serve WebSockets, and nothing else, on a port of their own; port 0 takes a free one."""
+    return await picows.ws_create_server(_listener(accept), host, port, max_frame_size=MAX_MESSAGE_BYTES)
+
+
+def _listener(accept: Accept) -> Callable[[picows.WSUpgradeRequest], Any]:
+    def listener(request: picows.WSUpgradeRequest) -> Any:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        answer = accept(UpgradeRequest(request.path.decode("latin-1"), headers))
+        if isinstance(answer, HTTPStatus):
+            refusal = picows.WSUpgradeResponse.create_error_response(answer)
+            return picows.WSUpgradeResponseWithListener(refusal, None)
+        return _ServedSocket(answer)
+
+    return listener
+
+
+class _UpgradedProtocol(WSProtocol):
+    """picows' protocol, which also takes the request that uvicorn has already read."""
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the bytes of the upgrade request."""
+        while data:
+            buffer = self.get_buffer(len(data))
+            size = min(len(buffer), len(data))
+            buffer[:size] = data[:size]
+            self.buffer_updated(size)
+            data = data[size:]
+
+
+class _ServedSocket(PicowsSocket):
+    def __init__(self, opened: Callable[[WebSocket], None]) -> None:
+        super().__init__()
+        self._opened = opened
+
+    def on_ws_connected(self, transport: picows.WSTransport) -> None:
+        super().on_ws_connected(transport)
+        self._opened(self)
