@@ -1,0 +1,39 @@
+# Needs Python 3.11 to 3.13 with venv, and make. Everything else is brought into .venv from requirements.lock.
+PYTHON ?= python3
+BRAIN ?= offline
+UV_VERSION := 0.13.8
+VENV := .venv
+INSTALLED := $(VENV)/installed
+
+export PYTHONWARNINGS ?= ignore::DeprecationWarning
+
+.PHONY: demo test check install lock clean
+
+demo: $(INSTALLED)  ## one phone call through real sockets, no key, no phone, no network
+	$(VENV)/bin/callpipe demo --brain $(BRAIN) $(if $(JSON),--json $(JSON))
+
+test: $(INSTALLED)  ## every test, no network needed
+	$(VENV)/bin/pytest -q
+
+check: $(INSTALLED)  ## lint, format, types, layers
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "callpipe needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Say which one: make PYTHON=python3.12")'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	command -v uv >/dev/null || test -x $(VENV)/bin/uv || $(VENV)/bin/python -m pip install -q "uv==$(UV_VERSION)"
+	PATH="$$PATH:$(VENV)/bin" uv pip install -q --python $(VENV)/bin/python --require-hashes -r requirements.lock
+	PATH="$$PATH:$(VENV)/bin" uv pip install -q --python $(VENV)/bin/python --no-deps --no-build-isolation -e .
+	touch $@
+
+lock: $(INSTALLED)  ## resolve the dependencies anew
+	PATH="$$PATH:$(VENV)/bin" uv pip compile -q pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock --upgrade
+
+clean:
+	rm -rf $(VENV)
