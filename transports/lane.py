@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import deque
 
 from loguru import logger
-from pipecat.frames.frames import CancelFrame, ErrorFrame, Frame, StartFrame
+from pipecat.frames.frames import CancelFrame, ErrorFrame, Frame, InterruptionFrame, StartFrame, SystemFrame
 from pipecat.processors.frame_processor import FrameCallback, FrameDirection, FrameProcessor
 
 from .audio.formats import Tracks
@@ -36,11 +36,14 @@ class MediaProcessor(FrameProcessor):
     """
 
     def __init__(self, *, name: str | None = None) -> None:
-        super().__init__(name=name, enable_direct_mode=True)
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]  pipecat's kwargs are untyped
+            name=name, enable_direct_mode=True
+        )
         self._lane_open = False
         self._lane_observed = False
         self._lane_held: deque[tuple[Frame, FrameDirection, FrameCallback | None]] = deque()
         self._lane_failures = 0
+        self._lane_interrupted_at_id = 0
 
     def formats(self, tracks: Tracks) -> Tracks:
         """Return the formats of both tracks after this processor, given those before it.
@@ -67,6 +70,10 @@ class MediaProcessor(FrameProcessor):
         """Take a frame from a neighbour: at once, and audio without any ceremony."""
         if not self._lane_open:
             await self._before_start(frame, direction, callback)
+        elif frame.id < self._lane_interrupted_at_id and _is_interruptible(frame):
+            # A stock processor's queue lets an interruption overtake the frames before it (pipecat counts a
+            # frame's id up, so they are known by it). They belong to the answer that was cut off.
+            return
         elif (
             direction is DOWNSTREAM
             and callback is None
@@ -75,6 +82,8 @@ class MediaProcessor(FrameProcessor):
         ):
             await self.pass_audio(frame)
         else:
+            if isinstance(frame, InterruptionFrame):
+                self._lane_interrupted_at_id = frame.id
             await super().queue_frame(frame, direction, callback)
             if isinstance(frame, CancelFrame):
                 self._lane_open = False
@@ -140,3 +149,7 @@ class MediaProcessor(FrameProcessor):
         if self._lane_failures & (self._lane_failures - 1) == 0:
             logger.error("{}: audio frame lost, {} so far: {!r}", self, self._lane_failures, failure)
             await self.push_error(f"audio frame lost, {self._lane_failures} so far", exception=failure)
+
+
+def _is_interruptible(frame: Frame) -> bool:
+    return frame.interruptible and not isinstance(frame, SystemFrame)

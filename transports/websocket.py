@@ -12,10 +12,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import picows
-from picows.picows import WSProtocol  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 
 from .errors import SocketBacklogError, SocketClosedError, SocketRefusedError
 
@@ -29,6 +28,18 @@ MAX_UNSENT_BYTES = 4 * 1024 * 1024
 """Bytes that may wait in our process for a peer that does not read."""
 
 ABNORMAL_CLOSURE = 1006
+
+
+if TYPE_CHECKING:
+
+    class _PicowsProtocol(asyncio.BufferedProtocol):
+        """What callpipe needs of picows' protocol class, which is not part of its public face."""
+
+        def __init__(self, *settings: object) -> None: ...
+        def get_buffer(self, sizehint: int) -> memoryview: ...
+
+else:
+    from picows.picows import WSProtocol as _PicowsProtocol
 
 
 class WebSocket(Protocol):
@@ -198,7 +209,7 @@ async def connect(url: str, *, headers: Mapping[str, str], deadline_s: float) ->
     """Open a WebSocket to a ws:// or wss:// URL. See `Connect`."""
     try:
         async with asyncio.timeout(deadline_s):
-            _, listener = await picows.ws_connect(
+            _, listener = await picows.ws_connect(  # pyright: ignore[reportUnknownMemberType]  untyped kwargs
                 PicowsSocket,
                 url,
                 extra_headers=dict(headers),
@@ -271,7 +282,9 @@ def media_socket_protocol(accept: Accept) -> Callable[..., asyncio.BaseProtocol]
 
 async def serve(accept: Accept, *, host: str = "127.0.0.1", port: int = 0) -> asyncio.Server:
     """Serve WebSockets, and nothing else, on a port of their own; port 0 takes a free one."""
-    return await picows.ws_create_server(_listener(accept), host, port, max_frame_size=MAX_MESSAGE_BYTES)
+    return await picows.ws_create_server(  # pyright: ignore[reportUnknownMemberType]  untyped kwargs
+        _listener(accept), host, port, max_frame_size=MAX_MESSAGE_BYTES
+    )
 
 
 def _listener(accept: Accept) -> Callable[[picows.WSUpgradeRequest], Any]:
@@ -286,7 +299,7 @@ def _listener(accept: Accept) -> Callable[[picows.WSUpgradeRequest], Any]:
     return listener
 
 
-class _UpgradedProtocol(WSProtocol):
+class _UpgradedProtocol(_PicowsProtocol):
     """picows' protocol, which also takes the request that uvicorn has already read."""
 
     def data_received(self, data: bytes) -> None:
