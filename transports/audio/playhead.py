@@ -1,0 +1,176 @@
+"""What the caller has heard, and where the carrier's clock stands. No I/O, and no clock of its own.
+
+Bandwidth acknowledges nothing that is sent to a stream (no marks), so what was heard is computed: audio handed
+to the wire plays back to back, from its arrival on or from the end of the audio before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+MAX_ITEMS = 64
+"""Items whose heard figures stay readable."""
+
+INBOUND_SAMPLE_RATE = 8_000
+"""Samples a second of the inbound track (PCMU), by the carrier's clock."""
+
+CLOCK_WINDOW_S = 10.0
+"""How long a packet counts for the carrier's clock: 100 ppm are 1 ms in it, and it holds 500 packets."""
+
+
+@dataclass(slots=True, eq=False)
+class Span:
+    """The place of one sent piece of audio in the playout. A clear shortens it to what was heard.
+
+    Attributes:
+        context_id: The item the piece belongs to, or None.
+        starts_at: When its first sample is heard, in s.
+        ends_at: When its last sample has been heard, in s.
+        duration_ms: How much of it is heard in the end.
+        cut: Whether a clear has shortened it.
+    """
+
+    context_id: str | None
+    starts_at: float
+    ends_at: float
+    duration_ms: float
+    cut: bool = False
+
+    def heard_ms(self, now: float) -> float:
+        """Return the milliseconds of this piece that have been heard at `now`."""
+        if now >= self.ends_at:
+            return self.duration_ms
+        return min(max((now - self.starts_at) * 1000, 0.0), self.duration_ms)
+
+    def clear(self, now: float) -> None:
+        """Drop what has not been heard at `now`."""
+        if now >= self.ends_at:
+            return
+        self.duration_ms = self.heard_ms(now)
+        self.ends_at = max(now, self.starts_at)
+        self.cut = True
+
+
+class Playhead:
+    """Follows what the caller has heard of everything that was sent.
+
+    All times are seconds of one monotonic clock and are passed in; they must not go back from one call of
+    `sent` or `cleared` to the next.
+
+    Args:
+        line_delay_ms: What audio takes longer to be heard than a clear takes to act: the carrier's playout
+            buffer. What the network takes delays both alike, and needs no correction.
+    """
+
+    def __init__(self, *, line_delay_ms: float = 0.0) -> None:
+        self._line_delay_s = line_delay_ms / 1000
+        self._spans: deque[Span] = deque()
+        self._finished_ms: dict[str, float] = {}
+        self._latest: Span | None = None
+        self._ends_at = 0.0
+
+    @property
+    def ends_at(self) -> float:
+        """When the caller has heard, or had heard, the last sample that was sent, in s; 0.0 before any."""
+        return self._ends_at
+
+    @property
+    def latest(self) -> Span | None:
+        """The place of the piece that was sent last."""
+        return self._latest
+
+    def sent(self, duration_ms: float, now: float, context_id: str | None = None) -> float:
+        """Note a piece of audio that is handed to the wire.
+
+        Args:
+            duration_ms: How long the piece lasts.
+            now: The current time in s.
+            context_id: The item it belongs to; an item may have many pieces.
+
+        Returns:
+            When its first sample is heard, in s.
+        """
+        self._forget_finished(now)
+        starts_at = max(now + self._line_delay_s, self._ends_at)
+        span = Span(context_id, starts_at, starts_at + duration_ms / 1000, duration_ms)
+        self._spans.append(span)
+        self._latest = span
+        self._ends_at = span.ends_at
+        return starts_at
+
+    def cleared(self, now: float) -> dict[str, float]:
+        """Note a clear: what is unheard never plays, and audio sent from now on starts afresh.
+
+        Args:
+            now: The current time in s.
+
+        Returns:
+            Heard milliseconds of every item of which something was unheard, 0.0 where nothing was heard.
+        """
+        self._forget_finished(now)
+        unfinished = dict.fromkeys(span.context_id for span in self._spans if span.context_id is not None)
+        heard_ms = {context_id: self.heard_ms(context_id, now) for context_id in unfinished}
+        for span in self._spans:
+            span.clear(now)
+            self._finish(span)
+        self._spans.clear()
+        self._ends_at = min(self._ends_at, now)
+        return heard_ms
+
+    def heard_ms(self, context_id: str, now: float) -> float:
+        """Return the milliseconds of an item that the caller has heard at `now`; 0.0 for an unknown one."""
+        heard_ms = self._finished_ms.get(context_id, 0.0)
+        for span in self._spans:
+            if span.context_id == context_id:
+                heard_ms += span.heard_ms(now)
+        return heard_ms
+
+    def unheard_ms(self, now: float) -> float:
+        """Return the milliseconds from `now` until the caller has heard everything that was sent."""
+        return max(self._ends_at - now, 0.0) * 1000
+
+    def _forget_finished(self, now: float) -> None:
+        while self._spans and self._spans[0].ends_at <= now:
+            self._finish(self._spans.popleft())
+
+    def _finish(self, span: Span) -> None:
+        if span.context_id is None:
+            return
+        self._finished_ms[span.context_id] = self._finished_ms.pop(span.context_id, 0.0) + span.duration_ms
+        if len(self._finished_ms) > MAX_ITEMS:
+            del self._finished_ms[next(iter(self._finished_ms))]
+
+
+class CarrierClock:
+    """Where the carrier's clock stands: samples of the inbound track at any time of ours.
+
+    A packet can only arrive late, so the least delayed one of the last `CLOCK_WINDOW_S` tells the time best.
+    The window lets the clock follow a carrier that runs fast or slow, and a line that becomes longer.
+    """
+
+    def __init__(self) -> None:
+        # (arrived at, zero): `zero` is when sample 0 was spoken by this packet. Rising in both, so that the
+        # first entry is the least delayed packet of the window.
+        self._least: deque[tuple[float, float]] = deque()
+
+    def received(self, samples_so_far: int, now: float) -> None:
+        """Note a packet.
+
+        Args:
+            samples_so_far: Samples of the inbound track up to the packet's end, lost ones included.
+            now: When the packet arrived, in s.
+        """
+        least = self._least
+        zero = now - samples_so_far / INBOUND_SAMPLE_RATE
+        while least and least[-1][1] >= zero:
+            least.pop()
+        least.append((now, zero))
+        while least[0][0] < now - CLOCK_WINDOW_S:
+            least.popleft()
+
+    def position(self, now: float) -> float:
+        """Return the samples of the inbound track at the time `now` in s; 0.0 before the first packet."""
+        if not self._least:
+            return 0.0
+        return (now - self._least[0][1]) * INBOUND_SAMPLE_RATE
