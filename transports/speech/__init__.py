@@ -1,4 +1,4 @@
-"""Voices, ears and speech detectors: synthetic tones for tests, offline models for a call without a network."""
+"""Speech without a network: tones for exact tests, small models for real words."""
 
 from .interfaces import (
     Brain,
@@ -11,6 +11,7 @@ from .interfaces import (
     ToolOutput,
     Voice,
 )
+from .tones import ToneDetector, ToneEar, ToneVoice
 
 __all__ = [
     "Brain",
@@ -20,6 +21,9 @@ __all__ = [
     "Say",
     "SpeechDetector",
     "SpeechEdge",
+    "ToneDetector",
+    "ToneEar",
+    "ToneVoice",
     "ToolOutput",
     "Voice",
 ]

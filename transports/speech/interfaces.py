@@ -49,7 +49,11 @@ class SpeechEdge:
     started: bool
     """True where speech started, False where it stopped."""
     at_ms: float
-    """Milliseconds of audio from the stream's first sample to the edge."""
+    """Milliseconds of audio from the stream's first sample to the edge itself.
+
+    The edge lies before the audio that revealed it: a stop is where the last speech ended, and is found
+    a detector's silence later.
+    """
 
 
 class SpeechDetector(Protocol):
