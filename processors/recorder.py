@@ -1,0 +1,155 @@
+"""Records what was said on the line: the caller on the left, what the caller heard of the bot on the right."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from loguru import logger
+from pipecat.frames.frames import Frame, StartFrame
+from pipecat.processors.frame_processor import FrameDirection
+from pipecat.utils.errors import ErrorCategory
+
+from callpipe.transports.audio.g711 import decode_mulaw
+from callpipe.transports.frames import LineAudioFrame, LineAudioRequestFrame
+from callpipe.transports.lane import UPSTREAM, MediaProcessor
+
+from .disk import DiskWriter, shared_writer
+from .errors import ProcessorsError
+from .wav import SAMPLE_RATE, StereoWavWriter
+
+CLOSE_DEADLINE_S = 2.0
+"""How long the end of a call waits for the recording to be on the disk."""
+
+MAX_GAP_S = 3_600.0
+"""The longest silence between two generations of a call; a longer one is a wrong clock."""
+
+
+class LineRecording:
+    """A call's WAV file, written by one generation of the call after the other. Blocks; for the disk's thread.
+
+    Positions on the carrier's clock start anew with each media stream, so a later generation's audio is placed
+    by the wall clock: after as much silence as passed since the file was last written.
+
+    Args:
+        path: The file.
+        wall_clock: Unix time in seconds.
+
+    Raises:
+        OSError: The file cannot be opened.
+        NotOurWavError: The file exists and is something else.
+    """
+
+    def __init__(self, path: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
+        self._wall_clock = wall_clock
+        self._wav = StereoWavWriter(path)
+        self._origin = None if self._wav.samples else 0
+
+    def write(self, line: LineAudioFrame) -> None:
+        """Write both tracks at their place; stretches nobody wrote are silence.
+
+        Raises:
+            OSError: The disk is full or broken.
+            WavFullError: The file would exceed 4 GiB.
+        """
+        if self._origin is None:
+            self._origin = self._place_of_first(line) - line.position
+        self._wav.write(self._origin + line.position, _stereo(line))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._wav.close()
+
+    def _place_of_first(self, line: LineAudioFrame) -> int:
+        silence_s = min(max(0.0, self._wall_clock() - self._wav.changed_at), MAX_GAP_S)
+        return max(self._wav.samples, self._wav.samples + int(silence_s * SAMPLE_RATE) - len(line.caller))
+
+
+class Recorder(MediaProcessor):
+    """Records the call into a stereo WAV file that is complete, but for the last interval, at every moment.
+
+    Stands anywhere after the transport's input, which it asks for `LineAudioFrame`s; they are passed on. The
+    file is kept open until the pipeline is cleaned up, because the caller hears the bot's last words after
+    EndFrame. When the disk is full or broken, the recording stops, one ErrorFrame tells so, and the call goes
+    on; when it is too slow, what could not be written is silence, and one ErrorFrame tells so.
+
+    Args:
+        path: The WAV file; a file of an earlier generation of the call is continued.
+        writer: The thread that writes; the process's own when None.
+        wall_clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        writer: DiskWriter | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__()
+        self._path = path
+        self._writer = writer or shared_writer()
+        self._wall_clock = wall_clock
+        # Of the writer's thread: the file, and why no more is written to it.
+        self._recording: LineRecording | None = None
+        self._failure: OSError | ProcessorsError | None = None
+        # Of the event loop.
+        self._started = False
+        self._told_failure = False
+        self._told_holes = False
+
+    async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
+        """Ask for the line's audio once the pipeline starts, and record it."""
+        await self.push_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            self._started = True
+            await self.push_frame(LineAudioRequestFrame(), UPSTREAM)
+        elif isinstance(frame, LineAudioFrame):
+            await self._record(frame)
+
+    async def cleanup(self) -> None:
+        """Close the file and wait until all of it is written."""
+        await super().cleanup()
+        if self._started:
+            self._started = False
+            self._writer.submit_last(self._close)
+            if not await self._writer.flush(CLOSE_DEADLINE_S):
+                logger.error("{}: the disk is too slow to finish the recording in time", self)
+
+    async def _record(self, line: LineAudioFrame) -> None:
+        if self._failure is not None:
+            if not self._told_failure:
+                self._told_failure = True
+                await self._tell("the recording has stopped", self._failure)
+        elif not self._writer.submit(functools.partial(self._write, line)) and not self._told_holes:
+            self._told_holes = True
+            await self._tell("the recording has silent holes: the disk is too slow", None)
+
+    async def _tell(self, what: str, failure: Exception | None) -> None:
+        await self.push_error(what, exception=failure, category=ErrorCategory.APPLICATION)
+
+    def _write(self, line: LineAudioFrame) -> None:
+        if self._failure is not None:
+            return
+        try:
+            if self._recording is None:
+                self._recording = LineRecording(self._path, wall_clock=self._wall_clock)
+            self._recording.write(line)
+        except (OSError, ProcessorsError) as failure:
+            self._failure = failure
+
+    def _close(self) -> None:
+        if self._recording is not None:
+            self._recording.close()
+            self._recording = None
+
+
+def _stereo(line: LineAudioFrame) -> bytes:
+    """Return both tracks as interleaved PCM, caller left."""
+    interleaved = np.empty((len(line.caller), 2), dtype="<i2")
+    interleaved[:, 0] = np.frombuffer(decode_mulaw(line.caller), dtype="<i2")
+    interleaved[:, 1] = np.frombuffer(decode_mulaw(line.bot), dtype="<i2")
+    return interleaved.tobytes()

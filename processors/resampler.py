@@ -1,0 +1,153 @@
+"""Changes the sample rate of PCM on its way, with the little delay the live path allows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from pipecat.frames.frames import (
+    EndFrame,
+    Frame,
+    InputAudioRawFrame,
+    InterruptionFrame,
+    OutputAudioRawFrame,
+    TTSStoppedFrame,
+)
+from pipecat.processors.frame_processor import FrameDirection
+
+from callpipe.transports.audio.formats import AudioFormat, Encoding, Tracks
+from callpipe.transports.audio.resampler import StreamResampler
+from callpipe.transports.errors import FormatMismatchError
+from callpipe.transports.lane import MediaProcessor
+
+from .errors import ProcessorsError
+
+SAMPLE_RATES = (8_000, 16_000, 24_000)
+"""The rates, in Hz, that can be turned into each other."""
+
+ACCEPTED = "PCM 8, 16 or 24 kHz"
+
+PcmFrame = TypeVar("PcmFrame", InputAudioRawFrame, OutputAudioRawFrame)
+
+
+class SampleRateError(ProcessorsError):
+    """A resampler was asked for a rate it cannot give.
+
+    Attributes:
+        sample_rate: The rate asked for, in Hz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__(f"Resampler gives 8000, 16000 or 24000 Hz, and {sample_rate} was asked for")
+        self.sample_rate = sample_rate
+
+
+class Resampler(MediaProcessor):
+    """Brings the PCM of both tracks, 16 bit mono at 8, 16 or 24 kHz, to one sample rate.
+
+    A frame keeps its type and its context id. Audio that already has the rate, and encoded audio, passes
+    untouched. The few samples the filter still holds at the end of an utterance go out before the frame that
+    ends it.
+
+    Args:
+        sample_rate: The rate both tracks leave with, in Hz.
+
+    Raises:
+        SampleRateError: The rate is none of 8000, 16000, 24000.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__()
+        if sample_rate not in SAMPLE_RATES:
+            raise SampleRateError(sample_rate)
+        self._rate = sample_rate
+        self._format = AudioFormat(Encoding.PCM, sample_rate)
+        self._caller = _Track(sample_rate)
+        self._bot = _Track(sample_rate)
+        self._last_of_bot: OutputAudioRawFrame | None = None
+
+    def formats(self, tracks: Tracks) -> Tracks:
+        """Return the tracks at the new rate.
+
+        Raises:
+            FormatMismatchError: A track is encoded, or has a rate or channels this processor does not take.
+        """
+        return Tracks(
+            caller=self._resampled_format("caller", tracks.caller),
+            bot=self._resampled_format("bot", tracks.bot),
+        )
+
+    def process_audio(self, frame: Frame) -> Frame | None:
+        """Return the frame at the new rate; None while the filter holds all of it.
+
+        Raises:
+            FormatMismatchError: The frame has more than one channel or a rate this processor does not take.
+        """
+        if isinstance(frame, InputAudioRawFrame):
+            return self._resampled("caller", self._caller, frame)
+        if isinstance(frame, OutputAudioRawFrame):
+            self._last_of_bot = frame
+            return self._resampled("bot", self._bot, frame)
+        return frame
+
+    async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
+        """Pass events on: the end of an utterance after its last samples, an interruption drops them."""
+        if isinstance(frame, InterruptionFrame):
+            self._bot.reset()
+        elif isinstance(frame, (TTSStoppedFrame, EndFrame)):
+            await self._push_tail()
+        await self.push_frame(frame, direction)
+
+    async def _push_tail(self) -> None:
+        tail = self._bot.flush()
+        if tail and self._last_of_bot is not None:
+            await self.push_frame(replace(self._last_of_bot, audio=tail, sample_rate=self._rate))
+
+    def _resampled(self, name: str, track: _Track, frame: PcmFrame) -> PcmFrame | None:
+        if frame.num_channels != 1 or frame.sample_rate not in SAMPLE_RATES:
+            offered = AudioFormat(Encoding.PCM, frame.sample_rate, frame.num_channels)
+            raise FormatMismatchError(name, str(offered), ACCEPTED)
+        if frame.sample_rate == self._rate and track.is_empty:
+            return frame
+        audio = track.resample(frame.audio, frame.sample_rate)
+        return replace(frame, audio=audio, sample_rate=self._rate) if audio else None
+
+    def _resampled_format(self, track: str, offered: AudioFormat | None) -> AudioFormat | None:
+        if offered is None:
+            return None
+        if replace(offered, sample_rate=self._rate) != self._format or offered.sample_rate not in SAMPLE_RATES:
+            raise FormatMismatchError(track, str(offered), ACCEPTED)
+        return self._format
+
+
+class _Track:
+    """One track's filter; another one when the incoming rate changes, after what the old one held."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._rate = sample_rate
+        self._filter: StreamResampler | None = None
+        self._from_rate = sample_rate
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the filter holds nothing."""
+        return self._filter is None
+
+    def resample(self, audio: bytes, from_rate: int) -> bytes:
+        held = b""
+        if from_rate != self._from_rate:
+            held = self.flush()
+            self._from_rate = from_rate
+        if from_rate == self._rate:
+            return held + audio
+        if self._filter is None:
+            self._filter = StreamResampler(from_rate, self._rate)
+        return held + self._filter.resample(audio)
+
+    def flush(self) -> bytes:
+        held = b"" if self._filter is None else self._filter.flush()
+        self._filter = None
+        return held
+
+    def reset(self) -> None:
+        self._filter = None
