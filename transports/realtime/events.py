@@ -1,8 +1,33 @@
-"""All that crosses the realtime model's wire: server events, client events, the shape of a tool."""
+"""All that crosses the realtime model's wire: server events, client events, the shape of a tool.
+
+The protocol is OpenAI's Realtime API (GA), its shapes those of the `openai` package (`openai.types.realtime`);
+the tests hold every event here against them. Only fields that are read are named; others are skipped.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, Union, cast
+
+import msgspec
+
+from ..errors import Fault, TransportsError
+
+
+class MalformedEventError(TransportsError):
+    """A message of the model's that is no event: broken JSON, or a known type of the wrong shape.
+
+    Attributes:
+        kind: The event's type, or ``json`` when it could not be read.
+        explanation: What is wrong, without any of the message's content.
+    """
+
+    fault = Fault.MODEL
+
+    def __init__(self, kind: str, explanation: str) -> None:
+        super().__init__(f"malformed event ({kind}): {explanation}")
+        self.kind = kind
+        self.explanation = explanation
 
 
 class ToolSchema(Protocol):
@@ -22,3 +47,355 @@ class ToolSchema(Protocol):
     def parameters(self) -> dict[str, Any]:
         """The JSON schema of its arguments, an object's."""
         ...
+
+
+class ErrorDetail(msgspec.Struct, frozen=True):
+    """What went wrong. `event_id` names the client event that caused it, where one did."""
+
+    type: str | None = None
+    message: str | None = None
+    code: str | None = None
+    event_id: str | None = None
+
+
+class SessionInfo(msgspec.Struct, frozen=True):
+    """The session as the server has set it up."""
+
+    model: str | None = None
+
+
+class OutputItem(msgspec.Struct, frozen=True):
+    """An item of a response: a message, or a function call with its `call_id`, `name` and `arguments`."""
+
+    id: str | None = None
+    type: str = ""
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+
+
+class CachedTokens(msgspec.Struct, frozen=True):
+    """Cached input tokens by modality."""
+
+    text_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class InputTokens(msgspec.Struct, frozen=True):
+    """Input tokens by modality; the cached ones are among them."""
+
+    text_tokens: int | None = None
+    audio_tokens: int | None = None
+    cached_tokens: int | None = None
+    cached_tokens_details: CachedTokens | None = None
+
+
+class OutputTokens(msgspec.Struct, frozen=True):
+    """Output tokens by modality."""
+
+    text_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What a response used."""
+
+    input_token_details: InputTokens | None = None
+    output_token_details: OutputTokens | None = None
+
+
+class TranscriptionUsage(msgspec.Struct, frozen=True):
+    """What a transcription used: tokens, or seconds of audio, as the transcription model is billed."""
+
+    seconds: float | None = None
+    output_tokens: int | None = None
+    input_token_details: InputTokens | None = None
+
+
+class StatusDetails(msgspec.Struct, frozen=True):
+    """Why a response ended as it did: ``turn_detected``, ``client_cancelled``, ``max_output_tokens`` ..."""
+
+    reason: str | None = None
+    error: ErrorDetail | None = None
+
+
+class Response(msgspec.Struct, frozen=True):
+    """A response. `status` is ``completed``, ``cancelled``, ``failed``, ``incomplete`` or ``in_progress``."""
+
+    id: str
+    status: str | None = None
+    status_details: StatusDetails | None = None
+    output: list[OutputItem] | None = None
+    usage: Usage | None = None
+
+
+class SessionCreated(msgspec.Struct, frozen=True, tag="session.created"):
+    """The socket is open; the session has the server's defaults."""
+
+    session: SessionInfo
+
+
+class SessionUpdated(msgspec.Struct, frozen=True, tag="session.updated"):
+    """Our settings hold."""
+
+    session: SessionInfo
+
+
+class ErrorEvent(msgspec.Struct, frozen=True, tag="error"):
+    """An error; the session goes on."""
+
+    error: ErrorDetail
+
+
+class SpeechStarted(msgspec.Struct, frozen=True, tag="input_audio_buffer.speech_started"):
+    """The caller begins to speak."""
+
+    item_id: str = ""
+
+
+class SpeechStopped(msgspec.Struct, frozen=True, tag="input_audio_buffer.speech_stopped"):
+    """The caller has stopped."""
+
+    item_id: str = ""
+
+
+class AudioCommitted(msgspec.Struct, frozen=True, tag="input_audio_buffer.committed"):
+    """The caller's turn has become an item of the conversation."""
+
+    item_id: str
+
+
+class CallerTranscribed(
+    msgspec.Struct, frozen=True, tag="conversation.item.input_audio_transcription.completed"
+):
+    """The transcript of a caller's turn; turns may be transcribed out of order."""
+
+    item_id: str
+    transcript: str
+    usage: TranscriptionUsage | None = None
+
+
+class CallerTranscriptionFailed(
+    msgspec.Struct, frozen=True, tag="conversation.item.input_audio_transcription.failed"
+):
+    """A caller's turn has no transcript."""
+
+    item_id: str
+    error: ErrorDetail
+
+
+class ResponseCreated(msgspec.Struct, frozen=True, tag="response.created"):
+    """A response begins: asked for by us, or by the server's turn detection."""
+
+    response: Response
+
+
+class ResponseDone(msgspec.Struct, frozen=True, tag="response.done"):
+    """A response is over, whatever its status."""
+
+    response: Response
+
+
+class OutputItemAdded(msgspec.Struct, frozen=True, tag="response.output_item.added"):
+    """An item of a response begins."""
+
+    response_id: str
+    item: OutputItem
+
+
+class OutputItemDone(msgspec.Struct, frozen=True, tag="response.output_item.done"):
+    """An item of a response is complete."""
+
+    response_id: str
+    item: OutputItem
+
+
+class AudioDelta(msgspec.Struct, frozen=True, tag="response.output_audio.delta"):
+    """A piece of the bot's speech: `delta` is base64 in the session's output format."""
+
+    item_id: str
+    delta: str
+    response_id: str
+    event_id: str = ""
+    content_index: int = 0
+
+
+class AudioDone(msgspec.Struct, frozen=True, tag="response.output_audio.done"):
+    """The speech of an item is complete."""
+
+    item_id: str
+    response_id: str
+
+
+class TranscriptDelta(msgspec.Struct, frozen=True, tag="response.output_audio_transcript.delta"):
+    """A piece of the transcript of the bot's speech."""
+
+    item_id: str
+    delta: str
+    response_id: str
+
+
+class TranscriptDone(msgspec.Struct, frozen=True, tag="response.output_audio_transcript.done"):
+    """The whole transcript of an item."""
+
+    item_id: str
+    transcript: str
+    response_id: str
+
+
+class FunctionCallDone(msgspec.Struct, frozen=True, tag="response.function_call_arguments.done"):
+    """A function call's arguments are complete."""
+
+    call_id: str
+    response_id: str
+    arguments: str = ""
+    name: str | None = None
+
+
+class UnknownEvent(msgspec.Struct, frozen=True):
+    """An event of a type the protocol did not have when this was written."""
+
+    type: str
+
+
+class UnusedEvent(msgspec.Struct, frozen=True):
+    """An event of the protocol that tells us nothing we act on."""
+
+
+_UNUSED_TYPES = """
+    conversation.created conversation.item.added conversation.item.created conversation.item.deleted
+    conversation.item.done conversation.item.input_audio_transcription.delta
+    conversation.item.input_audio_transcription.segment conversation.item.retrieved conversation.item.truncated
+    input_audio_buffer.cleared input_audio_buffer.dtmf_event_received input_audio_buffer.timeout_triggered
+    mcp_list_tools.completed mcp_list_tools.failed mcp_list_tools.in_progress
+    output_audio_buffer.cleared output_audio_buffer.started output_audio_buffer.stopped
+    rate_limits.updated response.content_part.added response.content_part.done
+    response.function_call_arguments.delta response.mcp_call.completed response.mcp_call.failed
+    response.mcp_call.in_progress response.mcp_call_arguments.delta response.mcp_call_arguments.done
+    response.output_text.delta response.output_text.done
+""".split()
+
+_USED = (
+    AudioDelta | TranscriptDelta | AudioDone | TranscriptDone | FunctionCallDone | OutputItemAdded
+    | OutputItemDone | ResponseCreated | ResponseDone | SpeechStarted | SpeechStopped | AudioCommitted
+    | CallerTranscribed | CallerTranscriptionFailed | SessionCreated | SessionUpdated | ErrorEvent
+)  # fmt: skip
+
+ServerEvent = _USED | UnusedEvent | UnknownEvent
+"""What `parse` returns."""
+
+
+def _unused(event_type: str) -> type[UnusedEvent]:
+    return cast(
+        "type[UnusedEvent]",
+        msgspec.defstruct(f"Unused_{event_type}", [], bases=(UnusedEvent,), frozen=True, tag=event_type),
+    )
+
+
+class _Typed(msgspec.Struct, frozen=True):
+    type: str
+
+
+_EVENTS = msgspec.json.Decoder(Union[(_USED, *(_unused(name) for name in _UNUSED_TYPES))])
+_TYPES = msgspec.json.Decoder(_Typed)
+_KNOWN_TYPES = frozenset(_UNUSED_TYPES) | {cast("str", event.__struct_config__.tag) for event in _USED.__args__}
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+
+def parse(message: str | bytes) -> ServerEvent:
+    """Read a message of the model's.
+
+    Raises:
+        MalformedEventError: It is no JSON object with a type, or an event of a known type lacks what it needs.
+    """
+    try:
+        return cast("ServerEvent", _EVENTS.decode(message))
+    except _UNREADABLE as refusal:
+        explanation = str(refusal)
+    try:
+        event_type = _TYPES.decode(message).type
+    except _UNREADABLE:
+        raise MalformedEventError("json", "not a JSON object with a type") from None
+    if event_type not in _KNOWN_TYPES:
+        return UnknownEvent(event_type)
+    raise MalformedEventError(event_type, explanation)
+
+
+# Client events.
+
+_APPEND = b'{"type":"input_audio_buffer.append","audio":'
+_encode = msgspec.json.Encoder().encode
+
+
+def append_audio(payload: str) -> bytes:
+    """Caller audio, base64 in the session's input format. Sent 50 times a second, hence the template."""
+    return b"".join((_APPEND, _encode(payload), b"}"))
+
+
+CLEAR_INPUT = b'{"type":"input_audio_buffer.clear"}'
+"""Drops caller audio that is not yet part of a turn."""
+
+
+def update_session(session: Mapping[str, Any]) -> bytes:
+    """Set the session up; `session` as in the API's reference, ``type`` included."""
+    return _encode({"type": "session.update", "session": session})
+
+
+def function_tool(tool: ToolSchema) -> dict[str, Any]:
+    """Return a tool as the session's ``tools`` list has it."""
+    return {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+    }
+
+
+def add_message(role: str, text: str) -> bytes:
+    """Add a message to the conversation; `role` is ``user``, ``system`` or ``assistant``."""
+    kind = "output_text" if role == "assistant" else "input_text"
+    item = {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+    return _encode({"type": "conversation.item.create", "item": item})
+
+
+def add_tool_output(call_id: str, output: str) -> bytes:
+    """Answer a function call; `output` is text, for callpipe's tools JSON."""
+    item = {"type": "function_call_output", "call_id": call_id, "output": output}
+    return _encode({"type": "conversation.item.create", "item": item})
+
+
+def truncate_item(item_id: str, content_index: int, audio_end_ms: int) -> bytes:
+    """Cut an item's audio, and with it its transcript, to what the caller has heard.
+
+    The server refuses a cut beyond the audio it generated.
+    """
+    return _encode(
+        {
+            "type": "conversation.item.truncate",
+            "item_id": item_id,
+            "content_index": content_index,
+            "audio_end_ms": audio_end_ms,
+        }
+    )
+
+
+def delete_item(item_id: str) -> bytes:
+    """Take an item out of the conversation."""
+    return _encode({"type": "conversation.item.delete", "item_id": item_id})
+
+
+def create_response(event_id: str, instructions: str | None = None) -> bytes:
+    """Ask for a response. An error that refuses it names `event_id`.
+
+    Args:
+        event_id: Our id of this request.
+        instructions: Takes the place of the session's instructions for this one response.
+    """
+    response = {} if instructions is None else {"instructions": instructions}
+    return _encode({"type": "response.create", "event_id": event_id, "response": response})
+
+
+def cancel_response(response_id: str | None = None) -> bytes:
+    """Cancel a response, or, without an id, the one in progress."""
+    named = {} if response_id is None else {"response_id": response_id}
+    return _encode({"type": "response.cancel", **named})
