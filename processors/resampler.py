@@ -16,30 +16,13 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 
 from callpipe.transports.audio.formats import AudioFormat, Encoding, Tracks
-from callpipe.transports.audio.resampler import StreamResampler
+from callpipe.transports.audio.resampler import SAMPLE_RATES, StreamResampler
 from callpipe.transports.errors import FormatMismatchError
 from callpipe.transports.lane import MediaProcessor
-
-from .errors import ProcessorsError
-
-SAMPLE_RATES = (8_000, 16_000, 24_000)
-"""The rates, in Hz, that can be turned into each other."""
 
 ACCEPTED = "PCM 8, 16 or 24 kHz"
 
 PcmFrame = TypeVar("PcmFrame", InputAudioRawFrame, OutputAudioRawFrame)
-
-
-class SampleRateError(ProcessorsError):
-    """A resampler was asked for a rate it cannot give.
-
-    Attributes:
-        sample_rate: The rate asked for, in Hz.
-    """
-
-    def __init__(self, sample_rate: int) -> None:
-        super().__init__(f"Resampler gives 8000, 16000 or 24000 Hz, and {sample_rate} was asked for")
-        self.sample_rate = sample_rate
 
 
 class Resampler(MediaProcessor):
@@ -53,13 +36,11 @@ class Resampler(MediaProcessor):
         sample_rate: The rate both tracks leave with, in Hz.
 
     Raises:
-        SampleRateError: The rate is none of 8000, 16000, 24000.
+        UnsupportedSampleRateError: The rate is none of 8000, 16000, 24000.
     """
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
-        if sample_rate not in SAMPLE_RATES:
-            raise SampleRateError(sample_rate)
         self._rate = sample_rate
         self._format = AudioFormat(Encoding.PCM, sample_rate)
         self._caller = _Track(sample_rate)
@@ -107,7 +88,7 @@ class Resampler(MediaProcessor):
         if frame.num_channels != 1 or frame.sample_rate not in SAMPLE_RATES:
             offered = AudioFormat(Encoding.PCM, frame.sample_rate, frame.num_channels)
             raise FormatMismatchError(name, str(offered), ACCEPTED)
-        if frame.sample_rate == self._rate and track.is_empty:
+        if frame.sample_rate == track.from_rate == self._rate:
             return frame
         audio = track.resample(frame.audio, frame.sample_rate)
         return replace(frame, audio=audio, sample_rate=self._rate) if audio else None
@@ -124,30 +105,26 @@ class _Track:
     """One track's filter; another one when the incoming rate changes, after what the old one held."""
 
     def __init__(self, sample_rate: int) -> None:
-        self._rate = sample_rate
-        self._filter: StreamResampler | None = None
-        self._from_rate = sample_rate
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the filter holds nothing."""
-        return self._filter is None
+        self._to_rate = sample_rate
+        self.from_rate = sample_rate
+        self._filter = StreamResampler(sample_rate, sample_rate)
+        self._holds_audio = False
 
     def resample(self, audio: bytes, from_rate: int) -> bytes:
         held = b""
-        if from_rate != self._from_rate:
+        if from_rate != self.from_rate:
             held = self.flush()
-            self._from_rate = from_rate
-        if from_rate == self._rate:
-            return held + audio
-        if self._filter is None:
-            self._filter = StreamResampler(from_rate, self._rate)
+            self._filter = StreamResampler(from_rate, self._to_rate)
+            self.from_rate = from_rate
+        self._holds_audio = True
         return held + self._filter.resample(audio)
 
     def flush(self) -> bytes:
-        held = b"" if self._filter is None else self._filter.flush()
-        self._filter = None
+        """Return what the filter holds; an empty filter would give silence."""
+        held = self._filter.flush() if self._holds_audio else b""
+        self._holds_audio = False
         return held
 
     def reset(self) -> None:
-        self._filter = None
+        self._filter.reset()
+        self._holds_audio = False
