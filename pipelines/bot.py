@@ -1,0 +1,112 @@
+"""A bot: what a bot author writes, one file each."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from .errors import BotLoadError
+
+if TYPE_CHECKING:
+    from .call import Call
+    from .pipeline import Pipeline
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+class Bot:
+    """A named bot; decorate the function that makes a call's pipeline with `bot.pipeline`.
+
+    Args:
+        name: Part of the bot's webhook URLs: lower-case letters, digits and hyphens.
+        apology: What the carrier says before it hangs up when the bot can't go on.
+        max_call_s: The longest a call may last, in seconds; then it is ended.
+
+    Raises:
+        ValueError: The name can't be part of a URL.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        apology: str = "Sorry, we can't take your call right now. Please try again later.",
+        max_call_s: float = 2 * 60 * 60,
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a bot: use lower-case letters, digits and hyphens")
+        self.name = name
+        self.apology = apology
+        self.max_call_s = max_call_s
+        self.version = "unversioned"
+        """A hash of the bot file's content, when it was loaded from one."""
+        self._build: Callable[[Call], Pipeline] | None = None
+
+    def pipeline(self, build: Callable[[Call], Pipeline]) -> Callable[[Call], Pipeline]:
+        """Make `build` the function that makes each call's pipeline."""
+        self._build = build
+        return build
+
+    def build(self, call: Call) -> Pipeline:
+        """Return a pipeline for a call.
+
+        Raises:
+            PipelineFormatError: The pipeline's processors don't fit together.
+            BotLoadError: No function was given to `bot.pipeline`.
+        """
+        if self._build is None:
+            raise BotLoadError(
+                Path(self.name), None, "the bot has no pipeline; decorate a function with @bot.pipeline"
+            )
+        return self._build(call)
+
+
+def load_bot(path: Path) -> Bot:
+    """Import a bot file and return its one `Bot`.
+
+    Raises:
+        BotLoadError: The file can't be read or imported, or has no bot or several.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as failure:
+        raise BotLoadError(path, None, failure.strerror or str(failure)) from None
+    module = _import(path)
+    bots = {id(member): member for member in vars(module).values() if isinstance(member, Bot)}
+    if len(bots) != 1:
+        found = "no Bot" if not bots else f"{len(bots)} Bots"
+        raise BotLoadError(path, None, f"the file has {found}; it takes one: bot = Bot({path.stem!r})")
+    bot = next(iter(bots.values()))
+    bot.version = hashlib.sha256(content).hexdigest()[:12]
+    return bot
+
+
+def _import(path: Path) -> ModuleType:
+    name = f"callpipe_bot_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BotLoadError(path, None, "not a Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as broken:
+        raise BotLoadError(path, broken.lineno, f"{broken.msg}") from None
+    except Exception as failure:
+        # A bot file may raise anything while it is imported.
+        raise BotLoadError(path, _line_in(path, failure), f"{type(failure).__name__}: {failure}") from failure
+    return module
+
+
+def _line_in(path: Path, failure: BaseException) -> int | None:
+    lines = [
+        entry.lineno for entry in traceback.extract_tb(failure.__traceback__) if entry.filename == str(path)
+    ]
+    return lines[-1] if lines else None

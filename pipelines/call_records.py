@@ -1,0 +1,100 @@
+"""Where calls are written down: a folder a call, and an index of all of them."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loguru import logger
+
+from callpipe.processors.disk import open_private, shared_writer, write_all
+
+from .bot import Bot
+from .call_index import CallIndex
+from .journal import Journal, figures, read_journal, transcript
+from .ongoing import OngoingCall
+
+FLUSH_DEADLINE_S = 5.0
+"""How long the end of a call waits for a slow disk."""
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+
+
+class CallRecords:
+    """The records of calls below one data directory.
+
+    Args:
+        data_dir: The directory; made when it is missing.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, data_dir: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._calls = data_dir / "calls"
+        self._index = CallIndex(data_dir / "calls.sqlite")
+        self._clock = clock
+
+    def folder(self, call_id: str) -> Path:
+        """Return where a call's files are kept. An id that is no plain file name is kept by its hash."""
+        plain = _PLAIN_ID.fullmatch(call_id)
+        return self._calls / (call_id if plain else hashlib.sha256(call_id.encode()).hexdigest()[:32])
+
+    def begin(self, bot: Bot, ongoing: OngoingCall, *, recorded: bool) -> Journal:
+        """Begin a call's journal and enter the call into the index."""
+        folder = self.folder(ongoing.call_id)
+        journal = Journal(folder / "journal.jsonl", call_id=ongoing.call_id, clock=self._clock)
+        journal.write(
+            "call_started",
+            call_id=ongoing.call_id,
+            bot=bot.name,
+            bot_version=bot.version,
+            direction=ongoing.parties.direction,
+        )
+        enter = functools.partial(
+            self._index.started,
+            ongoing.call_id,
+            bot=bot.name,
+            bot_version=bot.version,
+            direction=ongoing.parties.direction,
+            started_at=datetime.now(UTC),
+            recording=folder / "recording.wav" if recorded else None,
+            journal=folder / "journal.jsonl",
+            transcript=folder / "transcript.txt",
+        )
+        _on_disk(ongoing.call_id, enter)
+        return journal
+
+    async def end(self, ongoing: OngoingCall, journal: Journal, reason: str) -> None:
+        """Close a call's journal, write its transcript and its figures."""
+        journal.write("call_ended", reason=reason)
+        journal.close()
+        _on_disk(ongoing.call_id, functools.partial(self._sum_up, ongoing.call_id, reason))
+        await shared_writer().flush(FLUSH_DEADLINE_S)
+
+    def _sum_up(self, call_id: str, reason: str) -> None:
+        folder = self.folder(call_id)
+        events = list(read_journal(folder / "journal.jsonl"))
+        descriptor = open_private(folder / "transcript.txt", os.O_WRONLY | os.O_TRUNC)
+        try:
+            write_all(descriptor, transcript(events).encode())
+        finally:
+            os.close(descriptor)
+        self._index.ended(call_id, ended_at=datetime.now(UTC), reason=reason, figures=figures(events))
+
+
+def _on_disk(call_id: str, work: Callable[[], None]) -> None:
+    """Have the disk's thread do something. A call goes on without its record rather than ending for it."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except Exception as failure:  # noqa: BLE001  a full disk, a locked or broken index: the call matters more
+            logger.error("call {}: its record can't be written: {!r}", call_id, failure)
+
+    if not shared_writer().submit(guarded):
+        logger.error("call {}: its record can't be written: the disk is too slow", call_id)

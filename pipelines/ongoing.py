@@ -1,0 +1,209 @@
+"""The calls that are going on: who may open their media streams, and how each of them continues.
+
+Plain state: no socket, and the clock is passed in. A call is a row of generations, one media stream each. What
+a call does next is decided here from what was stored, never from the order in which webhooks arrive.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .call import Parties
+from .errors import AdmissionError
+
+TOKEN_LIFETIME_S = 60.0
+"""A media stream has to be opened this soon after the BXML that asks for it."""
+
+MAX_UNSTARTED_GENERATIONS = 3
+"""Generations in a row that may fail to start; then the call gets the bot's apology."""
+
+MAX_REMEMBERED_S = 4 * 60 * 60.0
+"""A call that was never heard of again is forgotten after this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """The bot has ended the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apologise:
+    """The bot can't go on: the carrier says a sentence and hangs up.
+
+    Attributes:
+        reason: Why, for the journal and the log.
+    """
+
+    reason: str
+
+
+Intent = HangUp | Apologise
+
+
+@dataclass
+class Generation:
+    """One media stream of a call and the secrets that belong to it alone.
+
+    Attributes:
+        number: From 1.
+        opened_at: When its BXML was made, monotonic seconds.
+        token: Opens the media stream, once.
+        webhook_password: Lets the carrier's webhooks about this generation in.
+        started: Its media stream has started.
+    """
+
+    number: int
+    opened_at: float
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    webhook_password: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    started: bool = False
+
+    @property
+    def stream_name(self) -> str:
+        """The media stream's name, unique on the call."""
+        return f"generation-{self.number}"
+
+
+@dataclass
+class OngoingCall:
+    """A call and what is to become of it.
+
+    Attributes:
+        call_id: The carrier's id.
+        bot: The bot's name.
+        parties: Who calls whom.
+        answered_at: When its first webhook came, monotonic seconds.
+        generations: Its media streams so far, the current one last.
+        intent: What the bot wants to happen when the current media stream has ended; None when it wanted
+            nothing, because it is still talking or because it died.
+        answers: The BXML given to each webhook, by its name and generation: the same webhook asked twice gets
+            the same answer.
+    """
+
+    call_id: str
+    bot: str
+    parties: Parties
+    answered_at: float
+    generations: list[Generation] = field(default_factory=list[Generation])
+    intent: Intent | None = None
+    answers: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str], repr=False)
+
+    @property
+    def current(self) -> Generation:
+        """The latest generation."""
+        return self.generations[-1]
+
+    def open_generation(self, now: float) -> Generation:
+        """Begin the next media stream."""
+        self.intent = None
+        self.generations.append(Generation(len(self.generations) + 1, now))
+        return self.current
+
+    def wants(self, intent: Intent) -> None:
+        """Store what happens when the media stream has ended. The first intent counts."""
+        if self.intent is None:
+            self.intent = intent
+
+    def next_step(self, now: float) -> Intent | Generation:
+        """Decide what follows the current media stream: what the bot wanted, or the next generation."""
+        if self.intent is not None:
+            return self.intent
+        unstarted = 0
+        for generation in reversed(self.generations):
+            if generation.started:
+                break
+            unstarted += 1
+        if unstarted >= MAX_UNSTARTED_GENERATIONS:
+            return Apologise(f"{unstarted} media streams in a row did not start")
+        return self.open_generation(now)
+
+
+class OngoingCalls:
+    """Every call of this server that has not ended.
+
+    Args:
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._calls: dict[str, OngoingCall] = {}
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._calls
+
+    def find(self, call_id: str) -> OngoingCall | None:
+        """Return the call with an id, or None."""
+        return self._calls.get(call_id)
+
+    def begin(self, call_id: str, bot: str, parties: Parties) -> OngoingCall:
+        """Return the call with an id, a new one when it is not known."""
+        self._forget_orphans()
+        if call_id not in self._calls:
+            self._calls[call_id] = OngoingCall(call_id, bot, parties, self._clock())
+        return self._calls[call_id]
+
+    def end(self, call_id: str) -> OngoingCall | None:
+        """Forget a call that is over; its tokens and credentials die with it."""
+        return self._calls.pop(call_id, None)
+
+    def admit(self, bot: str, username: str, password: str) -> tuple[OngoingCall, Generation]:
+        """Let a media socket in, before its handshake completes.
+
+        Args:
+            bot: The bot whose media URL was asked for.
+            username: ``<call id>.<generation>``, as `StartStream`'s `destinationUsername` said.
+            password: The generation's token.
+
+        Raises:
+            AdmissionError: The token is unknown, wrong, used or expired, or another call's or generation's.
+        """
+        call, generation = self._generation(username)
+        if call is None or generation is None or call.bot != bot:
+            raise AdmissionError("unknown call")
+        if not secrets.compare_digest(generation.token.encode(), password.encode()):
+            raise AdmissionError("wrong token")
+        self._check_unused(call, generation)
+        return call, generation
+
+    def start(self, call: OngoingCall, generation: Generation, call_id: str, stream_name: str) -> None:
+        """Use up a generation's token, when the `start` on its socket names this very call and generation.
+
+        Raises:
+            AdmissionError: It names another, or the token was used or has expired meanwhile.
+        """
+        if call_id != call.call_id or stream_name != generation.stream_name:
+            raise AdmissionError("another call")
+        self._check_unused(call, generation)
+        generation.started = True
+
+    def knows_webhook(self, call_id: str, username: str, password: str) -> Generation | None:
+        """Return the generation whose webhook credentials these are, or None when they are nobody's."""
+        call, generation = self._generation(username)
+        if call is None or generation is None or call.call_id != call_id:
+            return None
+        right = secrets.compare_digest(generation.webhook_password.encode(), password.encode())
+        return generation if right else None
+
+    def _check_unused(self, call: OngoingCall, generation: Generation) -> None:
+        if generation.started or generation is not call.current:
+            raise AdmissionError("used")
+        if self._clock() - generation.opened_at > TOKEN_LIFETIME_S:
+            raise AdmissionError("expired")
+
+    def _generation(self, username: str) -> tuple[OngoingCall | None, Generation | None]:
+        call_id, _, number = username.rpartition(".")
+        call = self._calls.get(call_id)
+        if call is None or not number.isdecimal() or not 1 <= int(number) <= len(call.generations):
+            return call, None
+        return call, call.generations[int(number) - 1]
+
+    def _forget_orphans(self) -> None:
+        oldest = self._clock() - MAX_REMEMBERED_S
+        for call_id in [call_id for call_id, call in self._calls.items() if call.answered_at < oldest]:
+            del self._calls[call_id]

@@ -1,0 +1,151 @@
+"""What an operator sets, from the environment or a `.env` file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .errors import SettingsError
+
+
+class Recording(StrEnum):
+    """Whether calls are recorded."""
+
+    OFF = "off"
+    ANNOUNCE = "announce"
+    """Recorded, after the carrier has said so to the caller."""
+    ON = "on"
+
+
+def _url(*schemes: str) -> AfterValidator:
+    def check(text: str) -> str:
+        url = urlsplit(text)
+        if url.scheme not in schemes or not url.hostname:
+            raise ValueError(f"a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        if url.username or url.password or url.query or url.fragment:
+            raise ValueError("a URL without credentials, query and fragment")
+        return text.rstrip("/")
+
+    return AfterValidator(check)
+
+
+HttpUrl = Annotated[str, _url("http", "https")]
+ModelUrl = Annotated[str, _url("http", "https", "ws", "wss")]
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < 8:
+        raise ValueError("at least 8 characters")
+    return secret
+
+
+def _variable(name: str, default: Any) -> Any:
+    return Field(default, validation_alias=AliasChoices(name))
+
+
+class Settings(BaseSettings):
+    """callpipe's settings; each field names its environment variable.
+
+    `load_settings` makes one and words what is wrong.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    openai_api_key: SecretStr | None = _variable("OPENAI_API_KEY", None)
+    openai_base_url: ModelUrl = _variable("OPENAI_BASE_URL", "https://api.openai.com/v1")
+
+    bandwidth_account_id: str | None = _variable("BANDWIDTH_ACCOUNT_ID", None)
+    bandwidth_application_id: str | None = _variable("BANDWIDTH_APPLICATION_ID", None)
+    bandwidth_client_id: str | None = _variable("BANDWIDTH_CLIENT_ID", None)
+    bandwidth_client_secret: SecretStr | None = _variable("BANDWIDTH_CLIENT_SECRET", None)
+    bandwidth_voice_url: HttpUrl = _variable("BANDWIDTH_VOICE_URL", "https://voice.bandwidth.com/api/v2")
+    bandwidth_token_url: HttpUrl = _variable(
+        "BANDWIDTH_TOKEN_URL", "https://api.bandwidth.com/api/v1/oauth2/token"
+    )
+
+    public_url: HttpUrl | None = _variable("CALLPIPE_PUBLIC_URL", None)
+    webhook_username: str | None = _variable("CALLPIPE_WEBHOOK_USERNAME", None)
+    webhook_password: Annotated[SecretStr, AfterValidator(_long_enough)] | None = _variable(
+        "CALLPIPE_WEBHOOK_PASSWORD", None
+    )
+    data_dir: Path = _variable("CALLPIPE_DATA_DIR", Path("callpipe-data"))
+    recording: Recording = _variable("CALLPIPE_RECORDING", Recording.OFF)
+
+    def serving(self) -> ServingSettings:
+        """Return the settings that a server cannot do without.
+
+        Raises:
+            SettingsError: One is missing.
+        """
+        if self.public_url is None or self.webhook_username is None or self.webhook_password is None:
+            needed = {
+                "CALLPIPE_PUBLIC_URL": self.public_url,
+                "CALLPIPE_WEBHOOK_USERNAME": self.webhook_username,
+                "CALLPIPE_WEBHOOK_PASSWORD": self.webhook_password,
+            }
+            missing = [name for name, setting in needed.items() if setting is None]
+            raise SettingsError(
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set: "
+                "the carrier needs the server's public URL and the credentials of its webhooks",
+                *missing,
+            )
+        return ServingSettings(self.public_url, self.webhook_username, self.webhook_password.get_secret_value())
+
+    def api_key(self) -> str:
+        """Return the model's API key.
+
+        Raises:
+            SettingsError: It is missing.
+        """
+        if self.openai_api_key is None:
+            raise SettingsError("OPENAI_API_KEY is not set: the realtime model needs it", "OPENAI_API_KEY")
+        return self.openai_api_key.get_secret_value()
+
+
+@dataclass(frozen=True, slots=True)
+class ServingSettings:
+    """The settings a server needs, all present.
+
+    Attributes:
+        public_url: Where the carrier reaches the server, without a slash at the end.
+        webhook_username: HTTP Basic user of the carrier's webhooks.
+        webhook_password: Its password.
+    """
+
+    public_url: str
+    webhook_username: str
+    webhook_password: str = field(repr=False)
+
+    @property
+    def media_url(self) -> str:
+        """The public URL with the scheme of a WebSocket."""
+        scheme = "wss" if self.public_url.startswith("https") else "ws"
+        return scheme + self.public_url[self.public_url.index("://") :]
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Return the settings of the environment and of `.env`.
+
+    Args:
+        **overrides: Fields that are given rather than read.
+
+    Raises:
+        SettingsError: A setting is wrong; the message names it and says what it takes.
+    """
+    try:
+        return Settings(**overrides)  # pyright: ignore[reportArgumentType]  pydantic checks them
+    except ValidationError as refused:
+        first = refused.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0])
+        takes = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "enum":
+            takes = f"one of {', '.join(Recording)}"
+        raise SettingsError(f"{name} is wrong: it takes {takes}", name) from None
