@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from callpipe.transports.errors import CallpipeError
+
 from .errors import BotLoadError
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Bot:
         self.max_call_s = max_call_s
         self.version = "unversioned"
         """A hash of the bot file's content, when it was loaded from one."""
+        self.path = Path(name)
+        """The bot file, when it was loaded from one."""
         self._build: Callable[[Call], Pipeline] | None = None
 
     def pipeline(self, build: Callable[[Call], Pipeline]) -> Callable[[Call], Pipeline]:
@@ -62,9 +66,8 @@ class Bot:
             BotLoadError: No function was given to `bot.pipeline`.
         """
         if self._build is None:
-            raise BotLoadError(
-                Path(self.name), None, "the bot has no pipeline; decorate a function with @bot.pipeline"
-            )
+            explanation = "the bot has no pipeline: decorate a function with @bot.pipeline"
+            raise BotLoadError(self.path, None, explanation)
         return self._build(call)
 
 
@@ -85,7 +88,19 @@ def load_bot(path: Path) -> Bot:
         raise BotLoadError(path, None, f"the file has {found}; it takes one: bot = Bot({path.stem!r})")
     bot = next(iter(bots.values()))
     bot.version = hashlib.sha256(content).hexdigest()[:12]
+    bot.path = path
     return bot
+
+
+def loading_error(path: Path, failure: Exception) -> BotLoadError:
+    """Return the error that names the line of a bot file at which something failed."""
+    if isinstance(failure, BotLoadError):
+        return failure
+    lines = [
+        entry.lineno for entry in traceback.extract_tb(failure.__traceback__) if entry.filename == str(path)
+    ]
+    explanation = str(failure) if isinstance(failure, CallpipeError) else f"{type(failure).__name__}: {failure}"
+    return BotLoadError(path, lines[-1] if lines else None, explanation)
 
 
 def _import(path: Path) -> ModuleType:

@@ -1,0 +1,176 @@
+"""The `callpipe` command."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from loguru import logger
+from rich.console import Console
+from rich.table import Table
+
+from callpipe.transports.audio.formats import AudioFormat
+from callpipe.transports.errors import CallpipeError
+
+from .bot import Bot, load_bot, loading_error
+from .call import rehearsal_call
+from .call_index import CallIndex
+from .call_records import CallRecords
+from .errors import BotLoadError, SettingsError, UnknownCallError
+from .journal import read_journal, transcript
+from .pipeline import Pipeline
+from .server import Server
+from .settings import Settings, load_settings
+from .switchboard import Switchboard
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+calls_app = typer.Typer(no_args_is_help=True, help="What became of calls.")
+app.add_typer(calls_app, name="calls")
+
+console = Console(highlight=False)
+
+BotFiles = Annotated[list[Path], typer.Argument(metavar="BOTFILE...", help="Python files with a Bot each.")]
+
+
+class BrainChoice(StrEnum):
+    """Which model answers the demo's call."""
+
+    OFFLINE = "offline"
+    SCRIPTED = "scripted"
+    OPENAI = "openai"
+
+
+def main() -> None:
+    """Run the command; an error of callpipe's is one sentence, and exit status 1."""
+    try:
+        app()
+    except CallpipeError as error:
+        console.print(f"[red]callpipe:[/] {error}", soft_wrap=True)
+        sys.exit(1)
+
+
+@app.command()
+def demo(
+    brain: Annotated[BrainChoice, typer.Option(help="Which model answers.")] = BrainChoice.OFFLINE,
+    json: Annotated[Path | None, typer.Option(help="Write the call's figures to this file.")] = None,
+) -> None:
+    """Hold a phone call on this machine, through real sockets: an emulated carrier calls the receptionist."""
+    from .demo import run_demo  # noqa: PLC0415  the emulators are needed here only
+
+    _log_to_stderr("WARNING")
+    uvloop.run(run_demo(brain.value, load_settings(), console, json))
+
+
+@app.command()
+def serve(
+    bot_files: BotFiles,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+) -> None:
+    """Answer calls: webhooks and media streams of every bot, on one port."""
+    _log_to_stderr("INFO")
+    settings = load_settings()
+    bots = [load_bot(path) for path in bot_files]
+    for number, bot in enumerate(bots):
+        if bot.name in {other.name for other in bots[:number]}:
+            raise BotLoadError(bot.path, None, f"another bot is called {bot.name!r} too")
+        _check_needs(bot, settings)
+    uvloop.run(_serve(bots, settings, host, port))
+
+
+@app.command()
+def check(bot_files: BotFiles) -> None:
+    """Show the audio formats at each joint of a bot's pipeline; exit status 1 when two don't fit."""
+    _log_to_stderr("ERROR")
+    settings = load_settings()
+    for path in bot_files:
+        bot = load_bot(path)
+        pipeline = asyncio.run(_built(bot, settings))
+        table = Table(title=f"{bot.name}  ({path})", title_justify="left", box=None, pad_edge=False)
+        for heading in ("processor", "caller's audio behind it", "bot's audio behind it", ""):
+            table.add_column(heading)
+        for joint in pipeline.joints:
+            table.add_row(joint.processor, _words(joint.tracks.caller), _words(joint.tracks.bot), joint.note)
+        console.print(table)
+
+
+@calls_app.command("list")
+def list_calls(limit: Annotated[int, typer.Option(help="How many, the latest first.")] = 20) -> None:
+    """List the latest calls."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("call", "bot", "began (UTC)", "seconds", "turns", "tools", "barge-ins", "USD", "ended by"):
+        table.add_column(heading, justify="right" if heading in ("seconds", "turns", "tools") else "left")
+    index = CallIndex(load_settings().data_dir / "calls.sqlite")
+    for call in index.recent(limit):
+        figures = (call.turns, call.tool_calls, call.barge_ins)
+        duration = "" if call.duration_s is None else f"{call.duration_s:.1f}"
+        cost = "" if call.cost_usd is None else f"{call.cost_usd:.4f}"
+        counts = ("" if figure is None else str(figure) for figure in figures)
+        table.add_row(
+            call.call_id, call.bot, call.started_at[:19], duration, *counts, cost, call.reason or "going on"
+        )
+    console.print(table)
+
+
+@calls_app.command("show")
+def show_call(call_id: Annotated[str, typer.Argument(help="The call's id, or how it begins.")]) -> None:
+    """Show a call: its figures, its files and its transcript."""
+    found = CallIndex(load_settings().data_dir / "calls.sqlite").find(call_id)
+    if len(found) != 1:
+        raise UnknownCallError(
+            f"no recorded call begins with {call_id!r}"
+            if not found
+            else f"{len(found)} calls begin with {call_id!r}"
+        )
+    call = found[0]
+    for name in call.__dataclass_fields__:
+        if (shown := getattr(call, name)) is not None:
+            console.print(f"[dim]{name:12}[/] {shown}", soft_wrap=True)
+    if call.journal is not None and Path(call.journal).exists():
+        console.print()
+        console.print(transcript(read_journal(Path(call.journal))), soft_wrap=True, markup=False)
+
+
+async def _serve(bots: list[Bot], settings: Settings, host: str, port: int) -> None:
+    switchboard = Switchboard(bots, settings, CallRecords(settings.data_dir))
+    try:
+        server = Server(switchboard, settings, host=host, port=port)
+    except OSError as failure:
+        raise SettingsError(
+            f"can't listen on {host}:{port}: {failure.strerror}; choose another --port"
+        ) from None
+    public = settings.serving().public_url
+    for bot in bots:
+        logger.info("{} {} answers at {}/bandwidth/{}/initiate", bot.name, bot.version, public, bot.name)
+    await server.run()
+
+
+def _check_needs(bot: Bot, settings: Settings) -> None:
+    """Refuse to serve a bot whose pipeline doesn't fit, or whose model has no key."""
+    settings.serving()
+    pipeline = asyncio.run(_built(bot, settings))
+    if any(joint.processor == "RealtimeLLM" for joint in pipeline.joints):
+        settings.api_key()
+
+
+async def _built(bot: Bot, settings: Settings) -> Pipeline:
+    """Build a bot's pipeline without a call."""
+    try:
+        return bot.build(rehearsal_call(bot.name, settings))
+    except Exception as failure:
+        # A bot author's function may raise anything; its line is what the author needs.
+        raise loading_error(bot.path, failure) from failure
+
+
+def _words(audio_format: AudioFormat | None) -> str:
+    return "-" if audio_format is None else str(audio_format)
+
+
+def _log_to_stderr(level: str) -> None:
+    logger.remove()
+    logger.add(sys.stderr, level=level, format="{time:HH:mm:ss.SSS} {level:7} {message}")
