@@ -1,0 +1,224 @@
+"""What was said on the line is in the file, at its place, whatever happens to the process or to the disk."""
+
+import asyncio
+import base64
+import os
+import subprocess
+import sys
+import wave
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pipecat.frames.frames import CancelFrame, EndFrame, ErrorFrame, Frame
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.tests.utils import SleepFrame, run_test
+from pipecat.workers.runner import WorkerRunner
+
+from callpipe.processors.disk import DiskWriter
+from callpipe.processors.recorder import LineRecording, Recorder
+from callpipe.transports.bandwidth.messages import StartMessage
+from callpipe.transports.bandwidth.transport import BandwidthTransport
+from callpipe.transports.frames import LineAudioFrame, LineAudioRequestFrame
+from callpipe.transports.lane import MediaProcessor
+from callpipe.transports.loopback import socket_pair
+
+SILENCE = 0xFF
+CALLER, BOT = 0x80, 0x00
+"""The mu-law codes of the largest samples, 32,124 and -32,124."""
+
+
+@pytest.fixture
+def writer() -> Iterator[DiskWriter]:
+    writer = DiskWriter()
+    yield writer
+    assert writer.close(5.0)
+
+
+def line(position: int, *, caller: int = CALLER, bot: int = BOT, samples: int = 800) -> LineAudioFrame:
+    return LineAudioFrame(position, bytes([caller]) * samples, bytes([bot]) * samples)
+
+
+def runs(path: Path) -> list[tuple[int, int, int]]:
+    """Return the file's stretches of equal samples: how many, the caller's sample, the bot's."""
+    with wave.open(str(path)) as reading:
+        samples = np.frombuffer(reading.readframes(reading.getnframes()), "<i2").reshape(-1, 2)
+    changes = (np.flatnonzero((samples[1:] != samples[:-1]).any(axis=1)) + 1).tolist()
+    starts, ends = [0, *changes], [*changes, len(samples)]
+    return [
+        (end - start, int(samples[start, 0]), int(samples[start, 1]))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def run(
+    processor: FrameProcessor, *, frames_to_send: Sequence[Frame], send_end_frame: bool = True
+) -> tuple[Sequence[Frame], Sequence[Frame]]:
+    """Run a pipeline and return what came out downstream and upstream."""
+    return asyncio.run(run_test(processor, frames_to_send=frames_to_send, send_end_frame=send_end_frame))
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def errors_of(frames: Sequence[Frame]) -> list[str]:
+    return [frame.error for frame in frames if isinstance(frame, ErrorFrame)]
+
+
+def test_the_caller_is_left_the_bot_right_and_lost_stretches_are_silence(
+    tmp_path: Path, writer: DiskWriter
+) -> None:
+    path = tmp_path / "call.wav"
+    frames = [line(0), line(800, bot=SILENCE), line(2_400, caller=SILENCE)]
+    down, up = run(Recorder(path, writer=writer), frames_to_send=frames)
+    assert runs(path) == [(800, 32_124, -32_124), (800, 32_124, 0), (800, 0, 0), (800, 0, -32_124)]
+    assert list(down) == frames, "others may want the line's audio too"
+    assert [type(frame) for frame in up] == [LineAudioRequestFrame]
+
+
+class LastWords(MediaProcessor):
+    """Stands for a transport: the line goes on while the output holds EndFrame, and ends with CancelFrame."""
+
+    async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
+        if isinstance(frame, CancelFrame):
+            await self.push_frame(line(0))
+        await self.push_frame(frame, direction)
+        if isinstance(frame, EndFrame):
+            await self.push_frame(line(0))
+
+
+@pytest.mark.parametrize("ending", [EndFrame, CancelFrame])
+def test_the_last_words_are_recorded(tmp_path: Path, writer: DiskWriter, ending: Callable[[], Frame]) -> None:
+    path = tmp_path / "call.wav"
+    pipeline = Pipeline([LastWords(), Recorder(path, writer=writer)])
+    run(pipeline, frames_to_send=[ending()], send_end_frame=False)
+    assert runs(path) == [(800, 32_124, -32_124)]
+
+
+def test_the_file_is_closed_with_the_pipeline(tmp_path: Path, writer: DiskWriter) -> None:
+    open_before = open_files()
+    for number in range(3):
+        run(Recorder(tmp_path / f"{number}.wav", writer=writer), frames_to_send=[line(0)])
+    assert open_files() == open_before
+
+
+def test_a_full_disk_stops_the_recording_and_not_the_call(tmp_path: Path, writer: DiskWriter) -> None:
+    path = tmp_path / "call.wav"
+    path.symlink_to("/dev/full")
+    frames = [line(0), SleepFrame(0.1), line(800), line(1_600), line(2_400)]
+    down, up = run(Recorder(path, writer=writer), frames_to_send=frames)
+    assert len(down) == 4
+    assert errors_of(up) == ["the recording has stopped"]
+
+
+def test_a_file_that_is_no_recording_is_left_alone(tmp_path: Path, writer: DiskWriter) -> None:
+    path = tmp_path / "call.wav"
+    path.write_bytes(b"somebody's letter")
+    frames = [line(0), SleepFrame(0.1), line(800)]
+    _, up = run(Recorder(path, writer=writer), frames_to_send=frames)
+    assert errors_of(up) == ["the recording has stopped"]
+    assert path.read_bytes() == b"somebody's letter"
+
+
+class SlowWriter(DiskWriter):
+    """Refuses the second and the third write, as a writer does whose queue is full."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.submitted = 0
+
+    def submit(self, write: Callable[[], None]) -> bool:
+        self.submitted += 1
+        return self.submitted not in (2, 3) and super().submit(write)
+
+
+def test_what_a_slow_disk_does_not_take_is_silence_at_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    writer = SlowWriter()
+    _, up = run(Recorder(path, writer=writer), frames_to_send=[line(at) for at in range(0, 4_000, 800)])
+    assert runs(path) == [(800, 32_124, -32_124), (1_600, 0, 0), (1_600, 32_124, -32_124)]
+    assert errors_of(up) == ["the recording has silent holes: the disk is too slow"]
+    assert writer.close(5.0)
+
+
+@pytest.mark.parametrize(("passed_s", "silence"), [(2.0, 2 * 8_000 - 800), (0.05, 0), (-5.0, 0)])
+def test_the_next_generation_goes_on_after_the_time_that_passed(
+    tmp_path: Path, passed_s: float, silence: int
+) -> None:
+    path = tmp_path / "call.wav"
+    first = LineRecording(path)
+    first.write(line(0))
+    first.close()
+    os.utime(path, (1_000.0, 1_000.0))
+    second = LineRecording(path, wall_clock=lambda: 1_000.0 + passed_s)
+    second.write(line(160, bot=SILENCE))
+    second.write(line(1_760, bot=SILENCE))
+    second.close()
+    gap = [(silence, 0, 0)] if silence else []
+    assert runs(path) == [
+        (800, 32_124, -32_124),
+        *gap,
+        (800, 32_124, 0),
+        (800, 0, 0),
+        (800, 32_124, 0),
+    ]
+
+
+def test_a_wrong_clock_does_not_fill_the_disk_with_silence(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    for wall_clock in (lambda: 0.0, lambda: 1e12):
+        recording = LineRecording(path, wall_clock=wall_clock)
+        recording.write(line(0))
+        recording.close()
+    with wave.open(str(path)) as reading:
+        assert reading.getnframes() == 800 + 3_600 * 8_000
+
+
+def test_at_most_200_ms_are_missing_when_the_process_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    program = [sys.executable, "-W", "ignore", __file__, str(path)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as recording:
+        assert recording.stdout is not None
+        sent = [recording.stdout.readline() for _ in range(75)]
+        recording.kill()
+        sent += recording.stdout.readlines()
+    with wave.open(str(path)) as reading:
+        samples = np.frombuffer(reading.readframes(reading.getnframes()), "<i2").reshape(-1, 2)
+    missing_ms = len(sent) * 20 - len(samples) / 8
+    assert 0 <= missing_ms <= 200
+    assert (samples[:, 0] == 32_124).all()
+
+
+async def record_in_real_time(path: Path) -> None:
+    """Record a call over a loopback socket until the process is killed, and print a line for each packet."""
+    carrier, socket = socket_pair()
+    transport = BandwidthTransport(socket, StartMessage("1", "c-1", "s-1", "s-1"))
+    worker = PipelineWorker(
+        Pipeline([transport.input(), Recorder(path), transport.output()]), enable_rtvi=False
+    )
+    started = asyncio.Event()
+
+    @worker.event_handler("on_pipeline_started")
+    async def pipeline_started(*_: object) -> None:
+        started.set()
+
+    runner = WorkerRunner()
+    await runner.add_workers(worker)
+    running = asyncio.create_task(runner.run())
+    await started.wait()
+    payload = base64.b64encode(bytes([CALLER]) * 160).decode()
+    loop = asyncio.get_running_loop()
+    next_at = loop.time()
+    while not running.done():
+        carrier.send(f'{{"eventType":"media","track":"inbound","payload":"{payload}"}}')
+        print("sent", flush=True)
+        next_at += 0.02
+        await asyncio.sleep(next_at - loop.time())
+
+
+if __name__ == "__main__":
+    asyncio.run(record_in_real_time(Path(sys.argv[1])))
