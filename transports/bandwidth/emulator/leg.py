@@ -1,0 +1,105 @@
+"""The caller's leg of a call: keeps the carrier's 20 ms clock, speaks for the caller and plays to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from ...audio.g711 import decode_mulaw, encode_mulaw
+from .caller import PACKET_BYTES, SILENT_PACKET, Caller, Performance
+from .line import BurstLoss, Line, PacketClock
+from .listener import Listener
+from .narrowband import BYTES_PER_SAMPLE
+from .playout import PlayoutBuffer
+from .report import CallReport, Timeline
+
+
+class PacketTaker(Protocol):
+    """What a leg gives its packets to: a media stream."""
+
+    def take(self, track: str, packet: bytes | None) -> None:
+        """Take the next 20 ms of a track, PCMU at 8 kHz; None when the line lost them."""
+        ...
+
+
+class CallLeg:
+    """The caller on their line, from answer to hang-up.
+
+    Args:
+        caller: Who calls; already rehearsed.
+        line: What the line is like.
+        timeline: Where is noted what is said and heard.
+        clock: Monotonic seconds.
+
+    Attributes:
+        playout: What the caller hears.
+        takers: The media streams that get the packets.
+    """
+
+    def __init__(self, caller: Caller, line: Line, timeline: Timeline, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._timeline = timeline
+        started_at = clock()
+        self.playout = PlayoutBuffer(started_at, drift_ppm=line.drift_ppm, prebuffer_ms=line.prebuffer_ms)
+        self.takers: list[PacketTaker] = []
+        self._packets = PacketClock(started_at, line.drift_ppm)
+        self._loss = BurstLoss(line)
+        self._listener = Listener()
+        turns = caller.rehearse()
+        self._performance = Performance(turns, caller.script.linger_s, self._listener, timeline.note)
+        self._saying: bytes | None = SILENT_PACKET
+        self._heard = bytearray()
+        self._said = bytearray()
+        self._outbound = bytearray()
+        self._worst_packet_s = 0.0
+
+    async def run(self) -> None:
+        """Keep the clock until the caller hangs up; after a stall every missed packet is made up for."""
+        number = 0
+        self._saying = self._performance.next_packet()
+        while self._saying is not None:
+            due_at = self._packets.ends_at(number)
+            if due_at > self._clock():
+                await asyncio.sleep(due_at - self._clock())
+            self._worst_packet_s = max(self._worst_packet_s, self._clock() - due_at)
+            self._packet(due_at, self._saying)
+            number += 1
+
+    def finish(self, report: CallReport) -> None:
+        """Write into the report what was heard and said until now."""
+        self._heard += self.playout.advance(self._clock())
+        unheard_ms = self.playout.drop(self._clock())
+        if unheard_ms:
+            self._timeline.note("unheard", f"{unheard_ms:.0f} ms when the call ended")
+        report.heard = bytes(self._heard)
+        report.said = decode_mulaw(bytes(self._said))
+        report.bursts = self.playout.bursts
+        report.cuts = self.playout.cuts
+        report.gave_up = self._performance.gave_up
+        report.worst_packet_ms = self._worst_packet_s * 1000
+
+    def _packet(self, due_at: float, said: bytes) -> None:
+        heard = self.playout.advance(due_at)
+        self._heard += heard
+        self._said += said
+        self._give("inbound", None if self._loss.lost() else said)
+        self._outbound += heard
+        packet_size = PACKET_BYTES * BYTES_PER_SAMPLE
+        while len(self._outbound) >= packet_size:
+            self._give("outbound", encode_mulaw(bytes(self._outbound[:packet_size])))
+            del self._outbound[:packet_size]
+        self._listen(heard)
+        self._saying = self._performance.next_packet()
+
+    def _give(self, track: str, packet: bytes | None) -> None:
+        for taker in self.takers:
+            taker.take(track, packet)
+
+    def _listen(self, heard: bytes) -> None:
+        spoke, lasted_ms = self._listener.speaking, self._listener.speaking_ms
+        self._listener.hear(heard, playing=self.playout.playing)
+        if self._listener.speaking and not spoke:
+            self._timeline.note("bot speaks")
+        elif spoke and not self._listener.speaking:
+            self._timeline.note("bot quiet", f"after {lasted_ms:.0f} ms")
