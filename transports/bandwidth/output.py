@@ -36,7 +36,7 @@ from ..frames import (
 from ..lane import DOWNSTREAM, UPSTREAM, MediaProcessor
 from .line import MediaLine
 from .messages import CLEAR, PLAYOUT_FORMATS
-from .playout import MAX_PIECE_MS, MAX_WAITING_MS, Piece, WaitingAudio, piece_of, pieces_of
+from .playout import MAX_PIECE_MS, MAX_WAITING_MS, Piece, WaitingAudio, piece_of, split
 from .serializer import bot_audio
 
 HEARD_TOLERANCE_MS = 0.05
@@ -81,7 +81,8 @@ class BandwidthOutput(MediaProcessor):
         self._timer: asyncio.TimerHandle | None = None
         self._media_stopped = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._tones = asyncio.Lock()
+        self._tones_to_play = 0
+        self._playing_tones = asyncio.Lock()
 
     def formats(self, tracks: Tracks) -> Tracks:
         """Bandwidth takes PCMU at 8 kHz, or mono PCM at 8, 16 or 24 kHz."""
@@ -103,10 +104,11 @@ class BandwidthOutput(MediaProcessor):
         if self._line.over:
             return None
         now = self._line.clock()
-        if encoded.duration_ms > MAX_PIECE_MS or not self._waiting.may_send(now):
-            self._wait(pieces_of(frame, encoded), now)
-            return None
-        return frame if self._play(piece_of(frame, encoded), now) else None
+        piece = piece_of(frame, encoded)
+        if piece.duration_ms <= MAX_PIECE_MS and self._waiting.may_send(now):
+            return frame if self._play(piece, now) else None
+        self._wait(split(piece))
+        return None
 
     async def pass_audio(self, frame: Frame) -> None:
         """Pass audio on, then tell what sending it has changed."""
@@ -143,6 +145,7 @@ class BandwidthOutput(MediaProcessor):
             self._media_stopped.set()
             self._due.set()
         elif isinstance(frame, (OutputDTMFFrame, OutputDTMFUrgentFrame)):
+            self._tones_to_play += 1
             self._spawn(self._play_tones(frame))
             return
         elif isinstance(frame, (OutputTransportMessageFrame, OutputTransportMessageUrgentFrame)):
@@ -175,15 +178,12 @@ class BandwidthOutput(MediaProcessor):
             self._arm()
         return True
 
-    def _wait(self, pieces: list[Piece], now: float) -> None:
+    def _wait(self, pieces: list[Piece]) -> None:
         for piece in pieces:
             if not self._waiting.add(piece):
                 self._overflowing = True
                 self._news = True
-        if self._playhead.unheard_ms(now) <= 0:
-            self._due.set()
-        else:
-            self._arm()
+        self._due.set()
 
     async def _interrupt(self) -> None:
         """Cut off what the caller has not heard."""
@@ -196,6 +196,7 @@ class BandwidthOutput(MediaProcessor):
                 heard_ms.setdefault(context_id, self._playhead.heard_ms(context_id, now))
             await self.push_frame(PlayoutClearedFrame(now, heard_ms), UPSTREAM)
         self._speaking = False
+        self._due.set()
         await self._tell()
 
     def _end_when_heard(self, frame: EndFrame) -> None:
@@ -227,12 +228,12 @@ class BandwidthOutput(MediaProcessor):
             await self.push_frame(PlayoutFinishedFrame(ends_at), UPSTREAM)
 
     def _silent_at(self) -> float:
-        """Return when the bot has stopped speaking, in s, unless more audio comes; at the call's end, none does."""
+        """Return when the bot will have stopped speaking, in s; at the call's end nothing follows a pause."""
         pause_s = PAUSE_S if self._ending is None else 0.0
         return self._playhead.ends_at + pause_s - HEARD_TOLERANCE_MS / 1000
 
     def _is_heard(self) -> bool:
-        silent = not self._speaking and not self._waiting
+        silent = not self._speaking and not self._waiting and not self._tones_to_play
         return silent or self._line.over or self._line.clock() >= self._end_by
 
     async def _end(self, frame: EndFrame) -> None:
@@ -283,10 +284,12 @@ class BandwidthOutput(MediaProcessor):
 
     async def _play_tones(self, frame: OutputDTMFFrame | OutputDTMFUrgentFrame) -> None:
         """Play keypad tones: Bandwidth's media socket has no message for DTMF."""
-        async with self._tones:
+        async with self._playing_tones:
             for button in frame.buttons or ():
                 tone = await load_dtmf_audio(button, sample_rate=8_000)
                 await self.queue_frame(OutputAudioRawFrame(tone, 8_000, 1), DOWNSTREAM)
+        self._tones_to_play -= 1
+        self._due.set()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = cast("asyncio.Task[None]", self.create_task(work))  # pyright: ignore[reportUnknownMemberType]  as above

@@ -54,23 +54,18 @@ def piece_of(frame: Frame, encoded: EncodedAudio) -> Piece:
     return Piece(frame, encoded, encoded.duration_ms, play_audio(encoded.payload, encoded.audio_format))
 
 
-def pieces_of(frame: Frame, encoded: EncodedAudio) -> list[Piece]:
-    """Return a frame's audio in pieces of `MAX_PIECE_MS` at the most; a payload is cut undecoded.
-
-    Raises:
-        PlayoutFormatError: Bandwidth does not take the audio's format.
-        PlayoutPayloadError: Encoded audio is not base64.
-    """
-    if encoded.duration_ms <= MAX_PIECE_MS:
-        return [piece_of(frame, encoded)]
+def split(piece: Piece) -> list[Piece]:
+    """Return a piece in pieces of `MAX_PIECE_MS` at the most; its payload is cut undecoded."""
+    if piece.duration_ms <= MAX_PIECE_MS:
+        return [piece]
+    payload, audio_format = piece.encoded.payload, piece.encoded.audio_format
     # Whole samples of 16 bits, and whole groups of base64.
-    size = encoded.audio_format.size(MAX_PIECE_MS) // 6 * 6
-    step = size * 4 // 3
+    step = audio_format.size(MAX_PIECE_MS) // 6 * 6 * 4 // 3
     parts = [
-        EncodedAudio(payload=encoded.payload[start : start + step], audio_format=encoded.audio_format)
-        for start in range(0, len(encoded.payload), step)
+        EncodedAudio(payload=payload[start : start + step], audio_format=audio_format)
+        for start in range(0, len(payload), step)
     ]
-    return [piece_of(_with_audio(frame, part), part) for part in parts]
+    return [piece_of(_with_audio(piece.frame, part), part) for part in parts]
 
 
 class WaitingAudio:

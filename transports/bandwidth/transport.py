@@ -110,6 +110,10 @@ class BandwidthTransport(BaseTransport):
         """Return the processor that sends to the caller."""
         return self._output
 
+    async def close(self) -> None:
+        """End the media stream at once, from outside the pipeline; an EndFrame lets the bot finish first."""
+        await self._line.close()
+
     async def _client_connected(self) -> None:
         await self._call("on_client_connected")
 
