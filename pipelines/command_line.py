@@ -21,7 +21,7 @@ from .bot import Bot, load_bot, loading_error
 from .call import rehearsal_call
 from .call_index import CallIndex
 from .call_records import CallRecords
-from .errors import BotLoadError, SettingsError, UnknownCallError
+from .errors import BotLoadError, UnknownCallError
 from .journal import read_journal, transcript
 from .pipeline import Pipeline
 from .server import Server
@@ -138,12 +138,7 @@ def show_call(call_id: Annotated[str, typer.Argument(help="The call's id, or how
 
 async def _serve(bots: list[Bot], settings: Settings, host: str, port: int) -> None:
     switchboard = Switchboard(bots, settings, CallRecords(settings.data_dir))
-    try:
-        server = Server(switchboard, settings, host=host, port=port)
-    except OSError as failure:
-        raise SettingsError(
-            f"can't listen on {host}:{port}: {failure.strerror}; choose another --port"
-        ) from None
+    server = Server(switchboard, settings, Server.listen(host, port))
     public = settings.serving().public_url
     for bot in bots:
         logger.info("{} {} answers at {}/bandwidth/{}/initiate", bot.name, bot.version, public, bot.name)

@@ -78,3 +78,7 @@ class UnknownCallError(PipelinesError):
     """No recorded call has this id."""
 
     fault = Fault.OPERATOR
+
+
+class DemoError(PipelinesError):
+    """The demo's call did not go as it should."""

@@ -18,6 +18,7 @@ from callpipe.transports.bandwidth.webhooks import Webhook, parse_webhook
 from callpipe.transports.websocket import media_socket_protocol
 
 from .call import Parties
+from .errors import SettingsError
 from .settings import Settings
 from .switchboard import Switchboard
 
@@ -101,14 +102,16 @@ class Server:
     Args:
         switchboard: What decides the answers.
         settings: The operator's settings.
-        host: The address to listen on.
-        port: The port to listen on; 0 takes a free one.
+        listener: The listening socket; `Server.listen` makes one.
+
+    Attributes:
+        stopping: Set when a signal (SIGINT, SIGTERM) has said to stop.
     """
 
-    def __init__(self, switchboard: Switchboard, settings: Settings, *, host: str, port: int) -> None:
+    def __init__(self, switchboard: Switchboard, settings: Settings, listener: socket.socket) -> None:
         self._switchboard = switchboard
-        self._listener = socket.create_server((host, port), backlog=512)
-        self._stopping = asyncio.Event()
+        self._listener = listener
+        self.stopping = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
         self._server = _Uvicorn(
             uvicorn.Config(
@@ -120,13 +123,21 @@ class Server:
                 timeout_graceful_shutdown=2,
                 ws=media_socket_protocol(switchboard.accept),  # pyright: ignore[reportArgumentType]  a factory does
             ),
-            self._stopping,
+            self.stopping,
         )
 
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        return self._listener.getsockname()[1]
+    @staticmethod
+    def listen(host: str, port: int) -> socket.socket:
+        """Return a listening socket; port 0 takes a free one.
+
+        Raises:
+            SettingsError: The address can't be listened on.
+        """
+        try:
+            return socket.create_server((host, port), backlog=512)
+        except OSError as failure:
+            explanation = f"can't listen on {host}:{port}: {failure.strerror}; choose another --port or --host"
+            raise SettingsError(explanation) from None
 
     async def start(self) -> None:
         """Begin to answer."""
@@ -138,7 +149,7 @@ class Server:
     async def run(self) -> None:
         """Answer until a signal (SIGINT, SIGTERM) says to stop, then end the calls and stop."""
         await self.start()
-        await self._stopping.wait()
+        await self.stopping.wait()
         await self.stop()
 
     async def stop(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from loguru import logger
+from pipecat.observers.base_observer import BaseObserver
 
 from callpipe.transports.bandwidth.transport import BandwidthTransport, receive_start
 from callpipe.transports.errors import TransportsError
@@ -40,6 +41,10 @@ BREACH = 1008
 """Close code of a media socket that does not say what it was let in for (RFC 6455: policy violation)."""
 
 
+Observers = Callable[[Call], list[BaseObserver]]
+"""Returns what else watches the pipeline of a call."""
+
+
 @dataclass
 class _Line:
     """What the switchboard holds of one ongoing call."""
@@ -56,6 +61,7 @@ class Switchboard:
         bots: The bots, each with a name of its own.
         settings: The operator's settings.
         records: Where calls are written down.
+        observers: What watches each call's pipeline, beside the journal.
         connect: Opens the models' sockets.
         deadlines: How long the stages of a call may take.
         clock: Monotonic seconds.
@@ -67,6 +73,7 @@ class Switchboard:
         settings: Settings,
         records: CallRecords,
         *,
+        observers: Observers = lambda _call: [],
         connect: Connect = connect,
         deadlines: Deadlines | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -75,6 +82,7 @@ class Switchboard:
         self._settings = settings
         self._serving = settings.serving()
         self._records = records
+        self._observers = observers
         self._connect = connect
         self._deadlines = deadlines
         self._clock = clock
@@ -211,8 +219,8 @@ class Switchboard:
         await self._live(line, bot, call)
 
     async def _live(self, line: _Line, bot: Bot, call: Call) -> None:
-        observer = JournalObserver(line.journal)
-        line.life = CallLife(bot, call, line.ongoing, observers=[observer], deadlines=self._deadlines)
+        observers = [JournalObserver(line.journal), *self._observers(call)]
+        line.life = CallLife(bot, call, line.ongoing, observers=observers, deadlines=self._deadlines)
         logger.info(
             "call {}: generation {} begins with {} {}", call.call_id, call.generation, bot.name, bot.version
         )

@@ -1,0 +1,219 @@
+"""A phone call on this machine: an emulated carrier calls the receptionist, over real sockets, in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from rich.console import Console
+
+from callpipe.transports.bandwidth.emulator import Caller, CallReport, Carrier, Say, parse_script
+from callpipe.transports.realtime.emulator import RealtimeEmulatorServer
+from callpipe.transports.speech.demo_words import DemoBooking, random_booking
+from callpipe.transports.speech.interfaces import Brain, Voice
+
+from .bot import load_bot
+from .call_records import CallRecords
+from .errors import DemoError
+from .journal import figures, read_journal
+from .server import Server
+from .settings import Recording, Settings
+from .switchboard import Observers, Switchboard
+from .timeline import LiveTimeline
+
+_SCRIPT = resources.files("callpipe.pipelines") / "demo.yaml"
+"""What the caller does."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cast:
+    """Who takes part in a demo.
+
+    Attributes:
+        brain: The emulated model's brain; None when the real model answers.
+        voice: The caller's voice.
+        banner: What is said of them at the start.
+    """
+
+    brain: Brain | None
+    voice: Voice
+    banner: str
+
+
+async def run_demo(brain: str, settings: Settings, console: Console, json_path: Path | None) -> None:
+    """Hold the call, show it live, and show what was kept of it.
+
+    Args:
+        brain: ``offline``, ``scripted`` or ``openai``.
+        settings: The operator's settings; the demo brings its own URLs and credentials.
+        console: Where to show it.
+        json_path: Where to write the figures; None writes none.
+
+    Raises:
+        DemoError: The call did not go as it should.
+        SettingsError: The real model is asked for, and has no key.
+    """
+    cast = await asyncio.to_thread(_cast, brain, settings)
+    console.print(cast.banner, soft_wrap=True)
+    booking = random_booking(random.SystemRandom())
+    wish = f"a table for {booking.party_size} at {booking.time}, for {booking.name}"
+    console.print(f"The caller will ask for {wish}.\n", style="dim")
+    timeline = LiveTimeline(console)
+    async with _served(cast.brain, settings, timeline.observers) as (server, records, called):
+        report = await _call(server, called, _caller(booking, cast.voice), timeline)
+    if report is None:
+        console.print("\nStopped; the call was ended.")
+        return
+    told = await asyncio.to_thread(_told, records.folder(report.call_id), report, booking)
+    timeline.show_summary(told)
+    if json_path is not None:
+        await asyncio.to_thread(json_path.write_text, json.dumps(told, indent=2) + "\n")
+    _check(told, report, booking)
+
+
+def _cast(brain: str, settings: Settings) -> _Cast:
+    """Make brain and voices ready; blocks for a second or two."""
+    if brain == "scripted":
+        from callpipe.transports.realtime.emulator.brains.scripted import receptionist_brain  # noqa: PLC0415
+
+        scripted = receptionist_brain()
+        return _Cast(scripted, scripted.voice, "The model is a script; caller and bot speak in tones.")
+    from callpipe.transports.realtime.emulator.brains.offline import OfflineBrain  # noqa: PLC0415  its extra
+
+    offline = OfflineBrain()
+    if brain == "openai":
+        settings.api_key()
+        return _Cast(None, offline.voice, f"The model answers at {settings.openai_base_url}.")
+    return _Cast(offline, offline.voice, offline.banner)
+
+
+@asynccontextmanager
+async def _served(
+    brain: Brain | None, settings: Settings, observers: Observers
+) -> AsyncGenerator[tuple[Server, CallRecords, Settings]]:
+    """Serve the receptionist, and the emulated model when there is one."""
+    async with _model(brain) as model:
+        listener = Server.listen("127.0.0.1", 0)
+        called = settings.model_copy(
+            update={
+                "public_url": f"http://127.0.0.1:{listener.getsockname()[1]}",
+                "webhook_username": "carrier",
+                "webhook_password": SecretStr(secrets.token_urlsafe(16)),
+                "recording": Recording.ON,
+                **model,
+            }
+        )
+        bot = await asyncio.to_thread(load_bot, Path(str(resources.files("callpipe.bots") / "receptionist.py")))
+        records = CallRecords(settings.data_dir)
+        switchboard = Switchboard([bot], called, records, observers=observers)
+        server = Server(switchboard, called, listener)
+        await server.start()
+        try:
+            yield server, records, called
+        finally:
+            await server.stop()
+
+
+@asynccontextmanager
+async def _model(brain: Brain | None) -> AsyncGenerator[dict[str, object]]:
+    """Run the emulated model; yield the settings that lead to it."""
+    if brain is None:
+        yield {}
+        return
+    key = secrets.token_urlsafe(16)
+    async with RealtimeEmulatorServer(lambda: brain, api_key=key) as model:
+        yield {"openai_base_url": model.url, "openai_api_key": SecretStr(key)}
+
+
+def _caller(booking: DemoBooking, voice: Voice) -> Caller:
+    """Return a caller who wants the booking."""
+    script = parse_script(_SCRIPT.read_text())
+    steps = [
+        step.model_copy(update={"text": booking.sentence})
+        if isinstance(step, Say) and step.text == "BOOKING"
+        else step
+        for step in script.steps
+    ]
+    return Caller(script.model_copy(update={"steps": tuple(steps)}), voice)
+
+
+async def _call(
+    server: Server, settings: Settings, caller: Caller, timeline: LiveTimeline
+) -> CallReport | None:
+    """Place the call; None when a signal ended it."""
+    serving = settings.serving()
+    webhooks = f"{serving.public_url}/bandwidth/receptionist"
+    carrier = Carrier(
+        initiate_url=f"{webhooks}/initiate",
+        status_url=f"{webhooks}/disconnect",
+        username=serving.webhook_username,
+        password=serving.webhook_password,
+    )
+    call = asyncio.create_task(carrier.place_call(caller, on_event=timeline.carrier_event))
+    stopping = asyncio.create_task(server.stopping.wait())
+    try:
+        await asyncio.wait({call, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return call.result() if call.done() else None
+    finally:
+        stopping.cancel()
+        call.cancel()
+        await asyncio.wait({call, stopping})
+
+
+def _told(folder: Path, report: CallReport, booking: DemoBooking) -> dict[str, Any]:
+    """Return the call's figures and contents, as JSON can tell them; blocks while it reads them."""
+    events = list(read_journal(folder / "journal.jsonl"))
+    sums = figures(events)
+    return {
+        "call_id": report.call_id,
+        "booking": {"name": booking.name, "party_size": booking.party_size, "time": booking.time},
+        "answer_to_first_audio_ms": sums.answer_to_first_audio_ms,
+        "response_p50_ms": sums.response_p50_ms,
+        "response_max_ms": sums.response_max_ms,
+        "turns": [
+            {"who": event["event"].removesuffix("_turn"), "t": event["t"], "text": event["text"]}
+            for event in events
+            if event["event"] in ("caller_turn", "bot_turn")
+        ],
+        "tool_calls": [
+            {
+                "name": event["name"],
+                "arguments": json.loads(event["arguments"]),
+                "outcome": event["outcome"],
+                "duration_ms": event["duration_ms"],
+            }
+            for event in events
+            if event["event"] == "tool_call"
+        ],
+        "barge_ins": [
+            {"believed_ms": round(believed_ms, 1), "heard_ms": round(cut.heard_ms, 1)}
+            for believed_ms, cut in zip(sums.barge_ins, report.cuts, strict=False)
+        ],
+        "cost_usd": sums.cost_usd,
+        "recording": str(folder / "recording.wav"),
+        "transcript": str(folder / "transcript.txt"),
+        "journal": str(folder / "journal.jsonl"),
+    }
+
+
+def _check(told: dict[str, Any], report: CallReport, booking: DemoBooking) -> None:
+    """Refuse to call a demo a success that was none."""
+    wanted = {"name": booking.name, "party_size": booking.party_size, "time": booking.time}
+    booked = [call["arguments"] for call in told["tool_calls"] if call["name"] == "book_table"]
+    if report.gave_up is not None:
+        raise DemoError(f"the caller lost patience at {report.gave_up}")
+    if report.cause != "hangup":
+        raise DemoError(f"the call ended with {report.cause}: {report.ending.explanation}")
+    if wanted not in booked:
+        raise DemoError("the booking that was asked for is not the one that was made")
+    if not told["barge_ins"]:
+        raise DemoError("the caller cut in, and nothing was cut off")
