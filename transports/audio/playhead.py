@@ -15,8 +15,8 @@ MAX_ITEMS = 64
 INBOUND_SAMPLE_RATE = 8_000
 """Samples a second of the inbound track (PCMU), by the carrier's clock."""
 
-CLOCK_WINDOW_S = 10.0
-"""How long a packet counts for the carrier's clock: 100 ppm are 1 ms in it, and it holds 500 packets."""
+CLOCK_WINDOW_S = 20.0
+"""How long a packet counts for the carrier's clock: 100 ppm are 2 ms in it, and it holds 1,000 packets."""
 
 
 @dataclass(slots=True, eq=False)

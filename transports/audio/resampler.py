@@ -153,8 +153,10 @@ class _Filter:
     def drain(self) -> bytes:
         """Return what is left when only silence follows."""
         design = self._design
-        rest_of_cycle = -self._waiting % design.samples_in
-        return self.push(np.zeros(rest_of_cycle + design.delay, "<i2"))
+        coming, going = design.samples_in, design.samples_out
+        due = -(-self._waiting * going // coming) + design.delay * going // coming
+        rest_of_cycle = -self._waiting % coming
+        return self.push(np.zeros(rest_of_cycle + design.delay, "<i2"))[: 2 * due]
 
     def _push(self, samples: NDArray[np.int16]) -> bytes:
         design, line = self._design, self._line
