@@ -64,8 +64,8 @@ class SessionInfo(msgspec.Struct, frozen=True):
     model: str | None = None
 
 
-class OutputItem(msgspec.Struct, frozen=True):
-    """An item of a response: a message, or a function call with its `call_id`, `name` and `arguments`."""
+class Item(msgspec.Struct, frozen=True):
+    """An item: a message, or a function call with its `call_id`, `name` and `arguments`, or its output."""
 
     id: str | None = None
     type: str = ""
@@ -74,8 +74,8 @@ class OutputItem(msgspec.Struct, frozen=True):
     arguments: str | None = None
 
 
-class CachedTokens(msgspec.Struct, frozen=True):
-    """Cached input tokens by modality."""
+class TokenCounts(msgspec.Struct, frozen=True):
+    """Tokens by modality."""
 
     text_tokens: int | None = None
     audio_tokens: int | None = None
@@ -87,21 +87,14 @@ class InputTokens(msgspec.Struct, frozen=True):
     text_tokens: int | None = None
     audio_tokens: int | None = None
     cached_tokens: int | None = None
-    cached_tokens_details: CachedTokens | None = None
-
-
-class OutputTokens(msgspec.Struct, frozen=True):
-    """Output tokens by modality."""
-
-    text_tokens: int | None = None
-    audio_tokens: int | None = None
+    cached_tokens_details: TokenCounts | None = None
 
 
 class Usage(msgspec.Struct, frozen=True):
     """What a response used."""
 
     input_token_details: InputTokens | None = None
-    output_token_details: OutputTokens | None = None
+    output_token_details: TokenCounts | None = None
 
 
 class TranscriptionUsage(msgspec.Struct, frozen=True):
@@ -125,14 +118,16 @@ class Response(msgspec.Struct, frozen=True):
     id: str
     status: str | None = None
     status_details: StatusDetails | None = None
-    output: list[OutputItem] | None = None
+    output: list[Item] | None = None
     usage: Usage | None = None
 
-
-class SessionCreated(msgspec.Struct, frozen=True, tag="session.created"):
-    """The socket is open; the session has the server's defaults."""
-
-    session: SessionInfo
+    @property
+    def failure(self) -> tuple[str, str]:
+        """A code for why it ended as it did, and the server's words."""
+        details = self.status_details or StatusDetails()
+        error = details.error or ErrorDetail()
+        code = error.code or error.type or details.reason or f"response_{self.status}"
+        return code, error.message or f"the response was {self.status}"
 
 
 class SessionUpdated(msgspec.Struct, frozen=True, tag="session.updated"):
@@ -184,6 +179,12 @@ class CallerTranscriptionFailed(
     error: ErrorDetail
 
 
+class ItemAdded(msgspec.Struct, frozen=True, tag="conversation.item.added"):
+    """The conversation has a new item: the echo of one of ours among them."""
+
+    item: Item
+
+
 class ResponseCreated(msgspec.Struct, frozen=True, tag="response.created"):
     """A response begins: asked for by us, or by the server's turn detection."""
 
@@ -196,18 +197,11 @@ class ResponseDone(msgspec.Struct, frozen=True, tag="response.done"):
     response: Response
 
 
-class OutputItemAdded(msgspec.Struct, frozen=True, tag="response.output_item.added"):
-    """An item of a response begins."""
-
-    response_id: str
-    item: OutputItem
-
-
 class OutputItemDone(msgspec.Struct, frozen=True, tag="response.output_item.done"):
     """An item of a response is complete."""
 
     response_id: str
-    item: OutputItem
+    item: Item
 
 
 class AudioDelta(msgspec.Struct, frozen=True, tag="response.output_audio.delta"):
@@ -262,9 +256,9 @@ class UnusedEvent(msgspec.Struct, frozen=True):
     """An event of the protocol that tells us nothing we act on."""
 
 
-_UNUSED_TYPES = """
-    conversation.created conversation.item.added conversation.item.created conversation.item.deleted
-    conversation.item.done conversation.item.input_audio_transcription.delta
+_UNUSED = """
+    conversation.created conversation.item.created conversation.item.deleted conversation.item.done
+    conversation.item.input_audio_transcription.delta
     conversation.item.input_audio_transcription.segment conversation.item.retrieved conversation.item.truncated
     input_audio_buffer.cleared input_audio_buffer.dtmf_event_received input_audio_buffer.timeout_triggered
     mcp_list_tools.completed mcp_list_tools.failed mcp_list_tools.in_progress
@@ -272,13 +266,14 @@ _UNUSED_TYPES = """
     rate_limits.updated response.content_part.added response.content_part.done
     response.function_call_arguments.delta response.mcp_call.completed response.mcp_call.failed
     response.mcp_call.in_progress response.mcp_call_arguments.delta response.mcp_call_arguments.done
-    response.output_text.delta response.output_text.done
-""".split()
+    response.output_item.added response.output_text.delta response.output_text.done
+    session.created
+"""
 
 _USED = (
-    AudioDelta | TranscriptDelta | AudioDone | TranscriptDone | FunctionCallDone | OutputItemAdded
-    | OutputItemDone | ResponseCreated | ResponseDone | SpeechStarted | SpeechStopped | AudioCommitted
-    | CallerTranscribed | CallerTranscriptionFailed | SessionCreated | SessionUpdated | ErrorEvent
+    AudioDelta | TranscriptDelta | AudioDone | TranscriptDone | FunctionCallDone | OutputItemDone
+    | ResponseCreated | ResponseDone | SpeechStarted | SpeechStopped | AudioCommitted
+    | CallerTranscribed | CallerTranscriptionFailed | ItemAdded | SessionUpdated | ErrorEvent
 )  # fmt: skip
 
 ServerEvent = _USED | UnusedEvent | UnknownEvent
@@ -296,9 +291,11 @@ class _Typed(msgspec.Struct, frozen=True):
     type: str
 
 
-_EVENTS = msgspec.json.Decoder(Union[(_USED, *(_unused(name) for name in _UNUSED_TYPES))])
+_EVENTS = msgspec.json.Decoder(Union[(_USED, *(_unused(name) for name in _UNUSED.split()))])
 _TYPES = msgspec.json.Decoder(_Typed)
-_KNOWN_TYPES = frozenset(_UNUSED_TYPES) | {cast("str", event.__struct_config__.tag) for event in _USED.__args__}
+_KNOWN_TYPES = frozenset(_UNUSED.split()) | {
+    cast("str", event.__struct_config__.tag) for event in _USED.__args__
+}
 _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 

@@ -1,0 +1,222 @@
+"""The bot's speech on its way to the caller: passed on, cut by interruptions, corrected to what was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..audio.formats import AudioFormat, Encoding
+from ..audio.playhead import Playhead
+from ..frames import BargeInFrame, EncodedAudio
+from .events import AudioDelta, AudioDone, MalformedEventError, TranscriptDelta, TranscriptDone, delete_item
+from .happenings import BotAudio, BotStarted, BotStopped, Happening
+from .items import BotItem, BotItems
+
+CLEAR_DEADLINE_S = 0.25
+"""How long an interruption waits for the transport to tell what was heard; then the playhead is asked."""
+
+
+class BotSpeech:
+    """Follows every item from its first audio until it is known what the caller heard of it.
+
+    Args:
+        audio_format: The session's format.
+        outbox: Where client events go.
+
+    Attributes:
+        playhead: Tells what was heard. The transport's, once it has been handed over; until then one that
+            assumes that audio plays as soon as it arrives.
+        assumed: Whether `playhead` is the assuming one.
+    """
+
+    def __init__(self, audio_format: AudioFormat, outbox: list[bytes]) -> None:
+        self.playhead = Playhead()
+        self.assumed = True
+        self._format = audio_format
+        self._outbox = outbox
+        self._items = BotItems()
+        self._cut_at: float | None = None
+        self._cut_by_caller = False
+
+    def adopt(self, playhead: Playhead) -> None:
+        """Read what was heard from the transport's playhead from now on."""
+        self.playhead = playhead
+        self.assumed = False
+
+    @property
+    def due(self) -> float | None:
+        """When an interruption stops waiting for the transport, in s."""
+        return None if self._cut_at is None else self._cut_at + CLEAR_DEADLINE_S
+
+    # What the model sends.
+
+    def audio(self, event: AudioDelta, *, cut: bool, now: float) -> list[Happening]:
+        """Take a piece of an item; `cut` tells that its response was interrupted before.
+
+        Raises:
+            MalformedEventError: The audio is not base64, or half a sample.
+        """
+        if self._items.is_closed(event.item_id):
+            return []
+        item = self._items.get(event.item_id)
+        if item is None:
+            item = self._items.open(event.item_id, event.response_id)
+        if cut and not item.complete:
+            item.cut = True
+        if item.cut:
+            self._drop(item)
+            return []
+        if item.complete or (event.event_id and event.event_id == item.last_event_id):
+            return []
+        encoded = EncodedAudio(payload=event.delta, audio_format=self._format)
+        duration_ms = self._duration_ms(encoded)
+        if not duration_ms:
+            return []
+        began: list[Happening] = [] if item.generated_ms else [BotStarted(item.item_id)]
+        item.generated_ms += duration_ms
+        item.last_event_id = event.event_id
+        item.content_index = event.content_index
+        if self.assumed:
+            self.playhead.sent(duration_ms, now, item.item_id)
+        return [*began, BotAudio(item.item_id, encoded)]
+
+    def transcript(self, event: TranscriptDelta | TranscriptDone) -> None:
+        """Take a piece of an item's transcript, or the whole of it."""
+        if not self._items.is_closed(event.item_id):
+            item = self._items.get(event.item_id) or self._items.open(event.item_id, event.response_id)
+            item.text = event.transcript if isinstance(event, TranscriptDone) else item.text + event.delta
+
+    def audio_done(self, event: AudioDone, _now: float) -> list[Happening]:
+        """Note that an item has no more audio."""
+        return self.completed(event.item_id)
+
+    def completed(self, item_id: str) -> list[Happening]:
+        """Note that an item is complete."""
+        item = self._items.get(item_id)
+        return self._complete([item]) if item is not None else []
+
+    def response_over(self, response_id: str, now: float) -> list[Happening]:
+        """Note that a response is over, and with it its items."""
+        return [*self._complete(self._items.of(response_id)), *self.settle(now)]
+
+    # What the caller hears.
+
+    def unheard(self, now: float) -> bool:
+        """Whether something is being passed on or has not been heard."""
+        return any(
+            item.generated_ms > 0
+            and not item.cut
+            and not item.is_heard(self.playhead.heard_ms(item.item_id, now))
+            for item in self._items
+        )
+
+    def cut(self, now: float, *, by_caller: bool) -> list[Happening]:
+        """Interrupt: nothing more of any open item is passed on."""
+        if self._cut_at is None and self.unheard(now):
+            self._cut_at = now
+            self._cut_by_caller = by_caller
+        stopped: list[Happening] = [BotStopped(item.item_id) for item in self._items if item.speaking]
+        for item in self._items:
+            item.cut = True
+        if self.assumed:
+            self.playhead.cleared(now)
+        return stopped
+
+    def is_cut_by(self, heard_ms: Mapping[str, float]) -> bool:
+        """Whether a clear of the playout cut an item that no interruption had ended."""
+        return any(item.generated_ms > 0 and not item.cut and item.item_id in heard_ms for item in self._items)
+
+    def cleared(self, heard_ms: Mapping[str, float], now: float) -> list[Happening]:
+        """Correct the conversation to what was heard of the items that were cut.
+
+        Args:
+            heard_ms: What was heard of each item that was unfinished when the playout was cleared.
+            now: The current time in s.
+        """
+        happened: list[Happening] = []
+        barge_in = self._cut_at is not None and self._cut_by_caller
+        self._cut_at = None
+        for item in self._items:
+            if not item.cut or item.heard_ms is not None or not item.generated_ms:
+                continue
+            heard = heard_ms.get(item.item_id, self.playhead.heard_ms(item.item_id, now))
+            if item.is_heard(heard):
+                item.cut = False
+                continue
+            item.heard_ms = min(heard, item.generated_ms)
+            correction = item.correction()
+            if correction is not None:
+                self._outbox.append(correction)
+            if barge_in:
+                barge_in = False
+                happened.append(BargeInFrame(now, item.item_id, item.heard_ms, item.generated_ms))
+        return [*happened, *self.settle(now)]
+
+    def overdue(self, now: float) -> list[Happening]:
+        """Stop waiting for the transport when it is time: correct by the playhead as of the interruption."""
+        cut_at = self._cut_at
+        if cut_at is None or now < cut_at + CLEAR_DEADLINE_S:
+            return []
+        return self.cleared({item.item_id: self._heard_ms(item, cut_at) for item in self._items}, now)
+
+    def finished(self, now: float) -> list[Happening]:
+        """Note that the transport has played all that it was given."""
+        happened: list[Happening] = []
+        for item in self._items:
+            if item.complete and not item.cut and self.playhead.heard_ms(item.item_id, now):
+                item.heard_ms = item.generated_ms
+                happened.append(self._close(item, now))
+        return [*happened, *self.settle(now)]
+
+    def settle(self, now: float) -> list[Happening]:
+        """Close every item of which all is known."""
+        happened: list[Happening] = []
+        for item in self._items:
+            if not item.complete:
+                continue
+            if not item.generated_ms:
+                self._items.close(item)
+            elif item.cut and item.heard_ms is not None:
+                happened.append(self._close(item, now))
+            elif not item.cut and item.is_heard(self.playhead.heard_ms(item.item_id, now)):
+                item.heard_ms = item.generated_ms
+                happened.append(self._close(item, now))
+        return happened
+
+    def ended(self, now: float) -> list[Happening]:
+        """Close every item: the caller hears nothing from now on."""
+        happened: list[Happening] = []
+        for item in self._items:
+            if item.heard_ms is None:
+                item.heard_ms = self._heard_ms(item, now)
+            if item.generated_ms:
+                happened.append(self._close(item, now))
+        return happened
+
+    def _close(self, item: BotItem, now: float) -> Happening:
+        self._items.close(item)
+        return item.turn(now)
+
+    def _heard_ms(self, item: BotItem, at: float) -> float:
+        return self.playhead.heard_ms(item.item_id, at)
+
+    def _drop(self, item: BotItem) -> None:
+        """Drop late audio. Where none came before the cut, the conversation holds an item nobody heard."""
+        item.late = True
+        if not item.generated_ms and not item.erased:
+            item.erased = True
+            self._outbox.append(delete_item(item.item_id))
+
+    def _complete(self, items: list[BotItem]) -> list[Happening]:
+        stopped: list[Happening] = [BotStopped(item.item_id) for item in items if item.speaking]
+        for item in items:
+            item.complete = True
+        return stopped
+
+    def _duration_ms(self, encoded: EncodedAudio) -> float:
+        try:
+            size = len(encoded.audio)
+        except ValueError:
+            raise MalformedEventError("response.output_audio.delta", "the audio is not base64") from None
+        if self._format.encoding is Encoding.PCM and size % 2:
+            raise MalformedEventError("response.output_audio.delta", "the audio ends in half a sample")
+        return self._format.duration_ms(size)

@@ -1,0 +1,145 @@
+"""The caller's side of a session: audio that waits for it, speech, turns in the order they were spoken."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from ..frames import CallerTurnFrame, EncodedAudio, UsageFrame
+from .events import AudioCommitted, CallerTranscribed, CallerTranscriptionFailed
+from .faults import Faults
+from .happenings import Happening
+from .prices import price, transcription_tokens
+
+MAX_HELD_MS = 30_000.0
+"""Caller audio that waits for the session; the oldest is dropped beyond it."""
+
+MAX_WAITING_TURNS = 4
+"""Turns that wait for the transcript of an earlier one; then it is given up."""
+
+ANSWER_DEADLINE_S = 3.0
+"""How long the server may take to begin its answer to a turn; then a response that is owed is asked for."""
+
+
+class HeldAudio:
+    """Caller audio that can't be sent yet.
+
+    Attributes:
+        dropped: Packets that found no room.
+    """
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._packets: deque[EncodedAudio] = deque()
+        self._held_ms = 0.0
+
+    def hold(self, packet: EncodedAudio) -> None:
+        """Keep a packet, and drop the oldest for it when there is no room."""
+        self._packets.append(packet)
+        self._held_ms += packet.duration_ms
+        while self._held_ms > MAX_HELD_MS:
+            self._held_ms -= self._packets.popleft().duration_ms
+            self.dropped += 1
+
+    def release(self) -> Iterator[EncodedAudio]:
+        """Give out what is held, in order."""
+        while self._packets:
+            yield self._packets.popleft()
+        self._held_ms = 0.0
+
+
+class CallerSpeech:
+    """Who has the word, and since when the caller waits.
+
+    Args:
+        answered_by_server: The server begins a response to each turn by itself.
+
+    Attributes:
+        speaks: The caller is speaking.
+        answer_due: When the server's answer to the last turn is overdue, in s; None while it owes none.
+    """
+
+    def __init__(self, *, answered_by_server: bool) -> None:
+        self.speaks = False
+        self.answer_due: float | None = None
+        self._answered_by_server = answered_by_server
+        self._waiting_since: float | None = None
+
+    @property
+    def leaves_the_word(self) -> bool:
+        """Whether a response may be asked for: the caller is silent, and the server owes no answer."""
+        return not self.speaks and self.answer_due is None
+
+    def started(self) -> None:
+        """Note that the caller speaks."""
+        self.speaks = True
+        self.answer_due = self._waiting_since = None
+
+    def stopped(self, now: float) -> bool:
+        """Note that the caller has stopped; return whether that is news."""
+        if not self.speaks:
+            return False
+        self.speaks = False
+        self._waiting_since = now
+        self.answer_due = now + ANSWER_DEADLINE_S if self._answered_by_server else None
+        return True
+
+    def response_began(self) -> None:
+        """Note that the server owes nothing any more."""
+        self.answer_due = None
+
+    def answer_began(self, now: float) -> float | None:
+        """Note the bot's first audio; return for how many milliseconds the caller waited, if they did."""
+        since, self._waiting_since = self._waiting_since, None
+        return None if since is None else (now - since) * 1000
+
+
+class CallerTurns:
+    """Holds a turn's transcript back until those before it are there: they may come in any order, or never.
+
+    Args:
+        transcriber: The transcription model; None when nobody transcribes.
+        faults: Where failed transcriptions are counted.
+    """
+
+    def __init__(self, transcriber: str | None, faults: Faults) -> None:
+        self._transcriber = transcriber
+        self._faults = faults
+        self._texts: dict[str, str | None] = {}
+
+    def committed(self, event: AudioCommitted, now: float) -> Sequence[Happening]:
+        """Note a turn whose transcript is to come, if anybody makes one."""
+        self._texts.setdefault(event.item_id, None if self._transcriber else "")
+        return self._complete(now)
+
+    def transcribed(self, event: CallerTranscribed, now: float) -> Sequence[Happening]:
+        """Note a transcript and what it cost; return the turns that are complete now."""
+        self._texts[event.item_id] = event.transcript
+        turns = self._complete(now)
+        if event.usage is None or self._transcriber is None:
+            return turns
+        tokens = transcription_tokens(event.usage)
+        return [*turns, UsageFrame(now, self._transcriber, tokens, price(self._transcriber, tokens))]
+
+    def not_transcribed(self, event: CallerTranscriptionFailed, now: float) -> Sequence[Happening]:
+        """Note that a turn stays without transcript."""
+        code = event.error.code or event.error.type or "transcription_failed"
+        fault = self._faults.report(code, "a turn of the caller's was not transcribed", now)
+        self._texts[event.item_id] = ""
+        return [*fault, *self._complete(now)]
+
+    def ended(self, now: float) -> list[CallerTurnFrame]:
+        """Return every turn that is left: no more transcripts will come."""
+        turns = [CallerTurnFrame(now, item_id, text or "") for item_id, text in self._texts.items()]
+        self._texts.clear()
+        return turns
+
+    def _complete(self, now: float) -> list[CallerTurnFrame]:
+        turns: list[CallerTurnFrame] = []
+        while self._texts:
+            first, its_text = next(iter(self._texts.items()))
+            if its_text is None and len(self._texts) <= MAX_WAITING_TURNS:
+                break
+            del self._texts[first]
+            turns.append(CallerTurnFrame(now, first, its_text or ""))
+        return turns

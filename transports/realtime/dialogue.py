@@ -1,0 +1,161 @@
+"""Which responses the model owes: to the greeting, to tools' outputs, and for a goodbye."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..frames import ToolCallFrame
+from .events import FunctionCallDone, Item, ItemAdded, add_tool_output
+from .happenings import CallOver, Happening
+from .responses import Responses
+from .tool_calls import ToolCalls
+
+FAREWELL_DEADLINE_S = 20.0
+"""How long the call goes on at the most once a tool has asked for its end."""
+
+
+class Farewell:
+    """The end of the call, asked for by a tool: it waits until a goodbye was generated, and heard.
+
+    Attributes:
+        deadline: When it stops waiting, in s; None before it is asked for, and after the call is over.
+        asked: A tool has asked for the end.
+        spoken: The goodbye is generated.
+        asked_again: A response without a word was followed by one more request.
+    """
+
+    def __init__(self) -> None:
+        self.deadline: float | None = None
+        self.asked = False
+        self.spoken = False
+        self.asked_again = False
+
+    def ask(self, now: float) -> None:
+        """Note that a tool asks for the end."""
+        if not self.asked:
+            self.asked = True
+            self.deadline = now + FAREWELL_DEADLINE_S
+
+    def conclude(self, now: float, *, heard: bool) -> list[CallOver]:
+        """Say, once, that the call is over: when the goodbye was heard, or took too long."""
+        if self.deadline is None or not (heard or now >= self.deadline):
+            return []
+        self.deadline = None
+        return [CallOver("goodbye heard" if heard else "goodbye not heard")]
+
+
+class Dialogue:
+    """Responses and tool calls, as they depend on each other.
+
+    Args:
+        outbox: Where client events go.
+
+    Attributes:
+        responses: Which one is live and which are wanted.
+        farewell: The end of the call, if a tool asked for it.
+    """
+
+    def __init__(self, outbox: list[bytes]) -> None:
+        self.responses = Responses()
+        self.farewell = Farewell()
+        self._calls = ToolCalls()
+        self._outbox = outbox
+
+    def ask(self) -> None:
+        """Ask for the next response that is owed, unless one is live or asked for."""
+        request = self.responses.ask()
+        if request is not None:
+            self._outbox.append(request)
+
+    def cancel(self) -> None:
+        """Have the server cancel the response that is live or asked for."""
+        cancel = self.responses.cancel()
+        if cancel is not None:
+            self._outbox.append(cancel)
+
+    def caller_started(self) -> bool:
+        """Note that the caller cuts in; return whether a response is stopped by it.
+
+        The server cancels the live response by itself, but not one that it is only now asked for.
+        """
+        live = self.responses.live
+        if live is None:
+            self.cancel()
+            return False
+        stopped = not live.cut
+        live.cut = True
+        return stopped
+
+    def began(self, response_id: str) -> str | None:
+        """Note that a response is live; return the id of the one that is over thereby, if any.
+
+        The server runs one at a time. One that it began by itself answers the outputs the conversation holds.
+        """
+        responses = self.responses
+        previous = None if responses.live is None else responses.live.response_id
+        if responses.is_over(response_id) or previous == response_id:
+            return None
+        if previous is not None:
+            self.over(previous)
+        asked = responses.created(response_id)
+        if not asked and self._calls.all_confirmed:
+            responses.satisfied()
+        return previous
+
+    def over(self, response_id: str) -> None:
+        """Note that a response is over; want the next one where tools' outputs, or a goodbye, ask for it."""
+        response = self.responses.done(response_id)
+        if response is None:
+            return
+        self._follow_up(response_id)
+        farewell = self.farewell
+        if not farewell.asked or farewell.spoken:
+            return
+        farewell.spoken = response.spoke
+        if not response.spoke and self.responses.idle and not farewell.asked_again:
+            farewell.asked_again = True
+            self.responses.want()
+
+    def tool_call(self, item: Item, response_id: str) -> list[ToolCallFrame]:
+        """Take a complete item; return its tool call if it is one that was not seen before."""
+        if item.type != "function_call" or not item.call_id or not item.name:
+            return []
+        if not self._calls.made(item.call_id, response_id):
+            return []
+        return [ToolCallFrame(item.call_id, item.name, item.arguments or "")]
+
+    def call_done(self, event: FunctionCallDone, _now: float) -> Sequence[Happening]:
+        """Take a tool call whose arguments are complete."""
+        item = Item(type="function_call", call_id=event.call_id, name=event.name, arguments=event.arguments)
+        return self.tool_call(item, event.response_id)
+
+    def tool_answered(self, call_id: str, output: str, now: float, *, ends_call: bool) -> None:
+        """Send a tool's output, once; want the model to go on when the response's calls are all answered."""
+        response_id = self._calls.answered(call_id)
+        if response_id is None:
+            return
+        self._outbox.append(add_tool_output(call_id, output))
+        if ends_call:
+            self.farewell.ask(now)
+        if self.responses.is_over(response_id):
+            self._follow_up(response_id)
+
+    def item_added(self, event: ItemAdded, _now: float) -> Sequence[Happening]:
+        """Note the echo of a tool's output: the conversation holds it."""
+        if event.item.type == "function_call_output" and event.item.call_id:
+            self._calls.confirmed(event.item.call_id)
+        return ()
+
+    def goodbye_given(self) -> bool:
+        """Whether the goodbye is generated, and nothing is being said after it."""
+        live = self.responses.live
+        return self.farewell.spoken and not (live is not None and live.spoke)
+
+    def _follow_up(self, response_id: str) -> None:
+        """Want the model to go on with its tools' outputs, unless it has said goodbye beside the call."""
+        if not self._calls.settled(response_id):
+            return
+        if self.farewell.asked and self.responses.spoke(response_id):
+            self.farewell.spoken = True
+        else:
+            self.responses.want()
