@@ -74,7 +74,7 @@ def _element(verb: Verb) -> ET.Element:
     tag = cast(str, vars(verb)["_tag"])
     text = cast("str | None", vars(verb).get("_content"))
     nested = cast("Sequence[Verb]", vars(verb).get("_nested_verbs") or ())
-    if isinstance(text, Ssml):
+    if tag == "SpeakSentence" and isinstance(text, Ssml):
         element = _parse_ssml(text)
         element.tag = tag
     else:

@@ -158,8 +158,8 @@ def parse(message: str | bytes) -> Message:
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise _explained(message) from None
     if type(parsed) is MediaMessage:
-        if not is_base64(parsed.payload):
-            raise MalformedMessageError("malformed", "the payload is not base64")
+        if not parsed.payload or not is_base64(parsed.payload):
+            raise MalformedMessageError("malformed", "the payload is empty or not base64")
         return parsed
     return parsed.message()
 
