@@ -133,11 +133,11 @@ class MediaStream:
             self._lost += missing
             self.position += missing * size
             self._report("lost", f"{missing} packets are missing", now)
-        else:
+        elif self._late_in_a_row < MAX_LATE_IN_A_ROW:
             self._late += 1
             self._late_in_a_row += 1
             self._report("late", f"a packet came {-missing} packets too late, or twice", now)
-            return self._late_in_a_row <= MAX_LATE_IN_A_ROW
+            return True
         return False
 
     def _out_of_order(self, explanation: str, now: float) -> None:
