@@ -20,7 +20,7 @@ Outcome = Literal["ok", "error", "timeout", "refused", "cancelled"]
 MAX_OUTPUT_BYTES = 32 * 1024
 """UTF-8 bytes of JSON the model is told at most."""
 
-BEGINNING_LENGTH = 4_000
+BEGINNING_LENGTH = 2_000
 """Characters that are told of a result beyond the bound."""
 
 

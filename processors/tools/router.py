@@ -149,29 +149,27 @@ class ToolRouter(MediaProcessor):
 
     async def _give(self, call: ToolCallFrame, answer: Answer, duration_ms: float) -> None:
         """Answer the model, and the journal."""
-        await self.push_frame(
-            ToolResultFrame(
-                call_id=call.call_id,
-                name=call.name,
-                output=answer.output,
-                outcome=answer.outcome,
-                duration_ms=duration_ms,
-                ends_call=answer.ends_call,
-            ),
-            UPSTREAM,
+        result = ToolResultFrame(
+            call_id=call.call_id,
+            name=call.name,
+            output=answer.output,
+            outcome=answer.outcome,
+            duration_ms=duration_ms,
+            ends_call=answer.ends_call,
         )
-        await self.push_frame(
-            ToolCalledFrame(
-                at=self._clock(),
-                call_id=call.call_id,
-                name=call.name,
-                arguments=call.arguments,
-                output=answer.output,
-                outcome=answer.outcome,
-                duration_ms=duration_ms,
-            ),
-            DOWNSTREAM,
+        audit = ToolCalledFrame(
+            at=self._clock(),
+            call_id=call.call_id,
+            name=call.name,
+            arguments=call.arguments,
+            output=answer.output,
+            outcome=answer.outcome,
+            duration_ms=duration_ms,
         )
+        # pipecat names every frame when it is made, over the field.
+        result.name = audit.name = call.name
+        await self.push_frame(result, UPSTREAM)
+        await self.push_frame(audit, DOWNSTREAM)
 
     async def _end_with(self, last_frame: Frame) -> None:
         """Pass on a frame that ends the call: at once, or from a task when tools are still running."""

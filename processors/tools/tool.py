@@ -203,8 +203,8 @@ class Tool:
 
     def _failed(self, failure: BaseException) -> Answer:
         """Log what went wrong without its words, which may be the caller's, and tell the model less."""
-        steps = traceback.extract_tb(failure.__traceback__)
-        place = f" at {steps[-1].filename}:{steps[-1].lineno}" if steps else ""
+        steps = list(traceback.walk_tb(failure.__traceback__))
+        place = f" at {steps[-1][0].f_code.co_filename}:{steps[-1][1]}" if steps else ""
         logger.error("tool {}: it raised {}{}", self.name, type(failure).__name__, place)
         return problem("error", "The tool failed. It may or may not have done its work.")
 
