@@ -94,7 +94,8 @@ class CallerTurns:
             yield from self._edge(edge, detection)
         yield from self._ended(self.position_ms, detection)
         if self._item_id is None:
-            self._audio.drop_before(self.position_ms - detection.prefix_padding_ms - _LATEST_EDGE_MS)
+            kept_ms = max(detection.prefix_padding_ms + _LATEST_EDGE_MS, detection.idle_timeout_ms or 0)
+            self._audio.drop_before(self.position_ms - kept_ms)
 
     def commit(self) -> Turn:
         """End the turn by hand.
