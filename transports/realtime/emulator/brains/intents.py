@@ -27,67 +27,12 @@ _SYNONYMS = (
     {"callback", "ring", "message"},
     {"address", "where", "located", "location", "direction"},
 )  # fmt: skip
-_COMMON = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "call",
-        "caller",
-        "can",
-        "could",
-        "do",
-        "does",
-        "did",
-        "for",
-        "from",
-        "get",
-        "give",
-        "have",
-        "hello",
-        "hi",
-        "how",
-        "i",
-        "if",
-        "in",
-        "is",
-        "it",
-        "like",
-        "many",
-        "me",
-        "my",
-        "name",
-        "of",
-        "on",
-        "or",
-        "please",
-        "tell",
-        "that",
-        "the",
-        "their",
-        "there",
-        "they",
-        "this",
-        "time",
-        "to",
-        "today",
-        "under",
-        "want",
-        "we",
-        "what",
-        "when",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-    ]
+_COMMON_WORDS = (
+    "a an and are as at be by call caller can could do does did for from get give have hello hi how "
+    "i if in is it like many me my name of on or please tell that the their there they this time to "
+    "today under want we what when will with would you your"
 )
+_COMMON = frozenset(_COMMON_WORDS.split())
 """Words that ask for nothing in particular."""
 _GOODBYE = re.compile(
     r"\b(?:good\W?bye|bye|bye.?bye|hang up|that(?:'s| is| will be|'ll be) (?:all|it|everything)|nothing else"

@@ -67,7 +67,7 @@ class Rule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     when: Annotated[str, AfterValidator(_regular_expression)] | None = None
-    """A regular expression, searched in what was heard, after a tool in its output; case makes no difference."""
+    """A regular expression, searched in what was heard, or after a tool in its output; it ignores case."""
     after: str | None = None
     """The name of the tool whose output this rule answers."""
     say: str | None = None

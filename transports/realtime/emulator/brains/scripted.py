@@ -128,10 +128,17 @@ def _fields(output: str) -> dict[str, object]:
 def _filled(template: str, values: Mapping[str, object]) -> str:
     """Return the template with its placeholders replaced; one without a value stays as it is."""
 
-    def value(match: re.Match[str]) -> str:
-        found: object = dict(values)
-        for name in match[1].split("."):
-            found = cast("dict[str, object]", found).get(name) if isinstance(found, dict) else None
-        return match.group() if found is None else str(found)
+    def replaced(match: re.Match[str]) -> str:
+        value = _field(dict(values), match[1].split("."))
+        return match.group() if value is None else str(value)
 
-    return PLACEHOLDER.sub(value, template)
+    return PLACEHOLDER.sub(replaced, template)
+
+
+def _field(value: object, names: Sequence[str]) -> object:
+    """Return what stands under the names, one below the other; None when there is no such field."""
+    for name in names:
+        if not isinstance(value, dict):
+            return None
+        value = cast("dict[str, object]", value).get(name)
+    return value
