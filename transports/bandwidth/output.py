@@ -84,6 +84,11 @@ class BandwidthOutput(MediaProcessor):
         self._tones_to_play = 0
         self._playing_tones = asyncio.Lock()
 
+    @property
+    def waiting_ms(self) -> float:
+        """The audio that waits to be sent, in ms."""
+        return self._waiting.waiting_ms
+
     def formats(self, tracks: Tracks) -> Tracks:
         """Bandwidth takes PCMU at 8 kHz, or mono PCM at 8, 16 or 24 kHz."""
         if tracks.bot is not None and tracks.bot not in PLAYOUT_FORMATS:

@@ -110,6 +110,10 @@ class BandwidthTransport(BaseTransport):
         """Return the processor that sends to the caller."""
         return self._output
 
+    def unheard_ms(self, now: float) -> float:
+        """Return what the caller still has to hear at `now`, audio that waits to be sent included, in ms."""
+        return self._line.playhead.unheard_ms(now) + self._output.waiting_ms
+
     async def close(self) -> None:
         """End the media stream at once, from outside the pipeline; an EndFrame lets the bot finish first."""
         await self._line.close()
