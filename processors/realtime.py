@@ -115,8 +115,7 @@ class RealtimeLLM(MediaProcessor):
         self._ending = False
         self._conversation: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due: float | None = None
+        self._alarm = Alarm(lambda: self._spawn(self._overdue()), clock)
         self._playhead_known = False
 
     def formats(self, tracks: Tracks) -> Tracks:
@@ -258,8 +257,7 @@ class RealtimeLLM(MediaProcessor):
         """The call ends: close the socket, wait for nothing more."""
         self._ending = True
         self._close()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.set(None)
 
     async def _unusable(self, code: str, error: ProcessorsError) -> None:
         """Say that there is no session any more; the worker's policy decides what becomes of the call."""
@@ -272,27 +270,22 @@ class RealtimeLLM(MediaProcessor):
     # The pipeline.
 
     async def _tell(self, happened: Sequence[Happening], now: float) -> None:
-        """Send what a step of the session has to say, push what it found out, and set the timer anew."""
+        """Send what a step of the session has to say, push what it found out, and set the alarm anew."""
         self._send()
         for happening in happened:
             await self._push(happening, now)
-        self._set_timer()
+        if not self._ending:
+            self._alarm.set(self._session.next_due(self._clock()))
 
     async def _push(self, happening: Happening, now: float) -> None:
+        frame = frame_of(happening)
+        if frame is not None:
+            await self.push_frame(frame)
         match happening:
-            case happenings.BotAudio(item_id, encoded):
-                await self.push_frame(bot_audio(item_id, encoded))
-            case CallerTurnFrame() if happening.text:
-                await self.push_frame(happening)
+            case CallerTurnFrame(text=text) if text:
                 await self.push_frame(
-                    CallerTranscriptionFrame(happening.text, "caller", time_now_iso8601(), finalized=True)
+                    CallerTranscriptionFrame(text, "caller", time_now_iso8601(), finalized=True)
                 )
-            case CallEventFrame() | ToolCallFrame():
-                await self.push_frame(happening)
-            case happenings.BotStarted(item_id):
-                await self.push_frame(TTSStartedFrame(context_id=item_id))
-            case happenings.BotStopped(item_id):
-                await self.push_frame(TTSStoppedFrame(context_id=item_id))
             case happenings.AnswerBegan(response_ms):
                 await self.push_frame(TurnLatencyFrame(now, response_ms, (self._clock() - now) * 1000))
             case happenings.CallerCutIn():
@@ -305,29 +298,11 @@ class RealtimeLLM(MediaProcessor):
                 await self._unusable(code, ModelSessionRefusedError(code, explanation))
             case happenings.CallOver(reason):
                 await self.push_frame(EndWorkerFrame(reason=reason), UPSTREAM)
+            case _:
+                pass
 
     async def _broadcast(self, frame_class: type[Frame]) -> None:
         await self.broadcast_frame(frame_class)  # pyright: ignore[reportUnknownMemberType]  pipecat's kwargs are untyped
-
-    # Time.
-
-    def _set_timer(self) -> None:
-        now = self._clock()
-        due = None if self._ending else self._session.next_due(now)
-        if due == self._timer_due:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_due = due
-        self._timer = (
-            None
-            if due is None
-            else asyncio.get_running_loop().call_later(max(due - now, 0), self._timer_is_due)
-        )
-
-    def _timer_is_due(self) -> None:
-        self._timer = self._timer_due = None
-        self._spawn(self._overdue())
 
     async def _overdue(self) -> None:
         now = self._clock()
@@ -348,9 +323,54 @@ def model_url(base_url: str, model: str) -> str:
     return f"{base}/realtime?model={quote(model, safe='')}"
 
 
-def bot_audio(item_id: str, encoded: EncodedAudio) -> Frame:
-    """Return the frame that carries a piece of an item: pipecat's for PCM, with the payload untouched for PCMU."""
+def frame_of(happening: Happening) -> Frame | None:
+    """Return the frame that tells a happening downstream, if one frame does."""
+    match happening:
+        case happenings.BotAudio():
+            return bot_audio(happening.encoded, happening.item_id)
+        case happenings.BotStarted():
+            return TTSStartedFrame(context_id=happening.item_id)
+        case happenings.BotStopped():
+            return TTSStoppedFrame(context_id=happening.item_id)
+        case CallEventFrame() | ToolCallFrame():
+            return happening
+        case _:
+            return None
+
+
+def bot_audio(encoded: EncodedAudio, item_id: str) -> Frame:
+    """Return the frame of a piece of an item: pipecat's for PCM; for PCMU ours, its payload untouched."""
     audio_format = encoded.audio_format
     if audio_format.encoding is not Encoding.PCM:
         return OutputEncodedAudioFrame(encoded, context_id=item_id)
     return TTSAudioRawFrame(encoded.audio, audio_format.sample_rate, audio_format.channels, context_id=item_id)
+
+
+class Alarm:
+    """Rings once, at the time it was last set to.
+
+    Args:
+        ring: Called when it is time.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, ring: Callable[[], object], clock: Callable[[], float]) -> None:
+        self._ring = ring
+        self._clock = clock
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, due: float | None) -> None:
+        """Ring at `due`, in s, instead of any time before; None for never."""
+        if due == self._due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        if due is not None:
+            delay_s = max(due - self._clock(), 0.0)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._is_due)
+
+    def _is_due(self) -> None:
+        self._due = self._timer = None
+        self._ring()
