@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from .narrowband import BYTES_PER_SAMPLE, SAMPLE_RATE
+from .narrowband import SAMPLE_RATE
 
 LOUD_RMS = 100.0
 """Louder is speech: 50 dB below full scale."""
@@ -45,12 +47,15 @@ class Listener:
             pcm: PCM16 at 8 kHz of any length.
             playing: Whether the carrier has anything to play at its end.
         """
-        duration_ms = len(pcm) / BYTES_PER_SAMPLE * 1000 / SAMPLE_RATE
-        if _rms(pcm) >= LOUD_RMS:
+        samples = np.frombuffer(pcm, "<i2").astype(np.float64)
+        duration_ms = _ms(samples.size)
+        if samples.size and math.sqrt(np.mean(samples**2)) >= LOUD_RMS:
+            # A piece may be long, after a stall, so where in it the speech is matters.
+            loud = np.flatnonzero(np.abs(samples) >= LOUD_RMS)
             if not self.speaking:
-                self.burst_began_ms = self.heard_ms
+                self.burst_began_ms = self.heard_ms + _ms(int(loud[0]))
             self.speaking = True
-            self.quiet_ms = 0.0
+            self.quiet_ms = duration_ms - _ms(int(loud[-1]) + 1)
         else:
             self.quiet_ms += duration_ms
         self.heard_ms += duration_ms
@@ -59,6 +64,5 @@ class Listener:
             self.speaking = False
 
 
-def _rms(pcm: bytes) -> float:
-    samples = np.frombuffer(pcm, "<i2").astype(np.float64)
-    return float(np.sqrt(np.mean(samples**2))) if samples.size else 0.0
+def _ms(samples: int) -> float:
+    return samples * 1000 / SAMPLE_RATE

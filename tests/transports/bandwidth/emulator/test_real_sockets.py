@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from callpipe.transports import websocket
+from callpipe.transports.bandwidth.emulator.caller import Caller
+from callpipe.transports.bandwidth.emulator.line import Line
+from callpipe.transports.bandwidth.emulator.report import CallReport, CarrierEvent
+from callpipe.transports.bandwidth.emulator.script import parse_script
+from callpipe.transports.websocket import UpgradeRequest, WebSocket
+
+from .conftest import BotSocket
+
+if TYPE_CHECKING:
+    from .conftest import Kit
+
+
+async def call_on_real_sockets(
+    kit: Kit,
+    bot: Callable[[BotSocket], Awaitable[None]],
+    script: str,
+    line: Line | None = None,
+    on_event: Callable[[CarrierEvent], None] | None = None,
+) -> tuple[CallReport, BotSocket, Mapping[str, str]]:
+    served: list[tuple[BotSocket, Mapping[str, str], asyncio.Task[None]]] = []
+
+    def accept(request: UpgradeRequest) -> Callable[[WebSocket], None] | HTTPStatus:
+        def opened(socket: WebSocket) -> None:
+            end = BotSocket(socket, time.monotonic)
+            served.append((end, request.headers, asyncio.ensure_future(converse(end))))
+
+        return opened if request.path == "/media" else HTTPStatus.NOT_FOUND
+
+    async def converse(socket: BotSocket) -> None:
+        await bot(socket)
+        await socket.socket.close()
+
+    listening = await websocket.serve(accept)
+    async with listening:
+        port = listening.sockets[0].getsockname()[1]
+        document = kit.bxml(kit.stream_and_wait).replace("wss://bot.example", f"ws://127.0.0.1:{port}")
+        carrier = kit.server({"/initiate": document}).carrier(
+            line, connect=websocket.connect, clock=time.monotonic, run_blocking=asyncio.to_thread
+        )
+        caller = Caller(parse_script(script), kit.voice())
+        report = await carrier.place_call(caller, on_event=on_event)
+        ((end, headers, talking),) = served
+        await talking
+    return report, end, headers
+
+
+@pytest.mark.parametrize("line", [Line(), Line(one_way_ms=40, jitter_ms=20, drift_ppm=100, prebuffer_ms=20)])
+async def test_a_call_in_real_time(kit: Kit, line: Line) -> None:
+    chunk = kit.tone(200, 24_000)
+
+    async def bot(socket: BotSocket) -> None:
+        assert (await socket.next())["eventType"] == "start"
+        for _ in range(10):
+            socket.play(chunk, 24_000)
+        await socket.until_speech()
+        socket.clear()
+        await socket.until_closed()
+
+    script = "steps: [{cut_in: {after_ms: 400, say: stop}}, {silence: {ms: 200}}, hang_up]"
+    report, end, headers = await call_on_real_sockets(kit, bot, script, line)
+    assert headers["authorization"] == f"Basic {base64.b64encode(b'u:p').decode()}"
+    assert report.protocol_errors == []
+    (cut,) = report.cuts
+    assert cut.heard_ms + cut.dropped_ms == pytest.approx(2_000)
+    round_trip_ms = 2 * (line.one_way_ms + line.jitter_ms)
+    # Nobody is cut in on before the 400 ms, and a busy machine answers later.
+    assert 400 <= cut.heard_ms <= 600 + round_trip_ms
+    packets = end.media()
+    spacing = [after - before for (before, _), (after, _) in pairwise(packets)]
+    assert sum(spacing) / len(spacing) == pytest.approx(0.02, rel=0.05)
+
+
+async def test_a_stall_is_made_up_for(kit: Kit) -> None:
+    async def bot(socket: BotSocket) -> None:
+        await socket.until_closed()
+
+    def stall(event: CarrierEvent) -> None:
+        if event.name == "caller says":
+            until = time.monotonic() + 0.15
+            while time.monotonic() < until:
+                pass
+
+    script = "steps: [{silence: {ms: 200}}, {say: abcdef}, {silence: {ms: 100}}, hang_up]"
+    report, end, _ = await call_on_real_sockets(kit, bot, script, on_event=stall)
+    numbers = [message["sequenceNumber"] for _, message in end.media()]
+    assert numbers == [str(number) for number in range(1, 31)]
+    assert report.worst_packet_ms > 100
+    assert report.ended_at - (report.answered_at or 0) == pytest.approx(0.6, abs=0.05)
