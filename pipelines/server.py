@@ -56,6 +56,8 @@ def create_app(switchboard: Switchboard, settings: Settings) -> FastAPI:
             told = parse_webhook(await _body(request))
         except MalformedWebhookError as malformed:
             raise HTTPException(400, str(malformed)) from malformed
+        if not told.call_id:
+            raise HTTPException(400, "the webhook names no call")
         account = settings.bandwidth_account_id
         application = settings.bandwidth_application_id
         if account not in (None, told.account_id) or application not in (None, told.application_id):

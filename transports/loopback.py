@@ -30,6 +30,9 @@ class _Direction:
     latency: Latency
     random: random.Random = field(init=False)
     last_arrival: float = 0.0
+    on_the_line: deque[str | bytes | SocketClosedError] = field(
+        default_factory=deque["str | bytes | SocketClosedError"]
+    )
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.latency.seed)  # noqa: S311  jitter is no secret

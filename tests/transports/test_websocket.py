@@ -1,0 +1,239 @@
+"""Sockets over picows, on ports of their own and on uvicorn's: what callpipe relies on."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
+
+import pytest
+import uvicorn
+from websockets.asyncio.client import connect as websockets_connect
+
+from callpipe.transports import websocket
+from callpipe.transports.errors import SocketBacklogError, SocketClosedError, SocketRefusedError
+from callpipe.transports.websocket import UpgradeRequest, WebSocket, connect, media_socket_protocol, serve
+
+Talk = Callable[[WebSocket], Awaitable[None]]
+
+
+async def echo(socket: WebSocket) -> None:
+    while True:
+        message = await socket.receive()
+        socket.send(message if isinstance(message, str) else f"binary {len(message)}")
+
+
+async def http_answer(
+    _scope: object, _receive: object, send: Callable[[dict[str, object]], Awaitable[None]]
+) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"http"})
+
+
+class Peers:
+    """What a server saw of its sockets."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.requests: list[UpgradeRequest] = []
+        self.closed: list[SocketClosedError] = []
+        self._talk = talk
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def accept(self, request: UpgradeRequest) -> Callable[[WebSocket], None] | HTTPStatus:
+        self.requests.append(request)
+        return self._opened if "authorization" in request.headers else HTTPStatus.UNAUTHORIZED
+
+    def _opened(self, socket: WebSocket) -> None:
+        self._tasks.add(asyncio.create_task(self._run(socket)))
+
+    async def _run(self, socket: WebSocket) -> None:
+        try:
+            await self._talk(socket)
+        except SocketClosedError as closed:
+            self.closed.append(closed)
+
+    async def finished(self) -> None:
+        await asyncio.wait_for(asyncio.gather(*self._tasks), 5)
+
+
+@asynccontextmanager
+async def served(peers: Peers) -> AsyncGenerator[str]:
+    server = await serve(peers.accept)
+    try:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/media"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@asynccontextmanager
+async def served_by_uvicorn(peers: Peers) -> AsyncGenerator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    protocol = media_socket_protocol(peers.accept)
+    config = uvicorn.Config(http_answer, ws=protocol, lifespan="off", log_config=None)  # pyright: ignore[reportArgumentType]
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        async with asyncio.timeout(5):
+            while not server.started:
+                await asyncio.sleep(0.005)
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}/media"
+    finally:
+        server.should_exit = True
+        await task
+
+
+Served = Callable[[Peers], AbstractAsyncContextManager[str]]
+CREDENTIALS = {"Authorization": "Basic abc"}
+
+
+@pytest.mark.parametrize("serving", [served, served_by_uvicorn])
+async def test_messages_go_both_ways_and_keep_their_order(serving: Served) -> None:
+    peers = Peers(echo)
+    async with serving(peers) as url:
+        ours = await connect(f"{url}?x=1", headers=CREDENTIALS, deadline_s=5)
+        for number in range(100):
+            ours.send(f"message {number}")
+        assert [await ours.receive() for _ in range(100)] == [f"message {number}" for number in range(100)]
+        ours.send("x" * 300_000)
+        assert len(await ours.receive()) == 300_000
+        await ours.close(1000, "goodbye")
+        await peers.finished()
+    assert peers.requests[0].path == "/media?x=1"
+    assert peers.requests[0].headers["authorization"] == "Basic abc"
+    assert (peers.closed[0].code, peers.closed[0].reason) == (1000, "goodbye")
+    with pytest.raises(SocketClosedError):
+        ours.send("after the end")
+    with pytest.raises(SocketClosedError):
+        await ours.receive()
+
+
+@pytest.mark.parametrize("serving", [served, served_by_uvicorn])
+async def test_a_socket_is_refused_before_its_handshake_completes(serving: Served) -> None:
+    peers = Peers(echo)
+    async with serving(peers) as url:
+        with pytest.raises(SocketRefusedError) as refused:
+            await connect(url, headers={}, deadline_s=5)
+    assert refused.value.status == 401
+
+
+async def test_media_sockets_share_uvicorns_port_with_http() -> None:
+    peers = Peers(echo)
+    async with served_by_uvicorn(peers) as url:
+        host, port = url.removeprefix("ws://").removesuffix("/media").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+        writer.close()
+        ours = await connect(url, headers=CREDENTIALS, deadline_s=5)
+        ours.send("hello")
+        assert await ours.receive() == "hello"
+        await ours.close()
+
+
+async def test_another_library_gets_binary_fragments_and_broken_text_through() -> None:
+    peers = Peers(echo)
+    async with served(peers) as url, websockets_connect(url, additional_headers=CREDENTIALS) as theirs:
+        await theirs.send(b"\0\1\2")
+        assert await theirs.recv() == "binary 3"
+        await theirs.send(["one ", "message ", "in fragments"])
+        assert await theirs.recv() == "one message in fragments"
+        await theirs.send(b"\xff\xfe", text=True)
+        assert await theirs.recv() == "binary 2"
+        await theirs.send("still here")
+        assert await theirs.recv() == "still here"
+
+
+async def test_a_peer_that_vanishes_closes_the_socket_with_1006() -> None:
+    peers = Peers(echo)
+    async with served(peers) as url:
+        theirs = await websockets_connect(url, additional_headers=CREDENTIALS)
+        theirs.transport.abort()
+        async with asyncio.timeout(5):
+            while not peers.closed:
+                await asyncio.sleep(0.005)
+        await peers.finished()
+    assert peers.closed[0].code == 1006
+
+
+async def test_what_arrived_before_the_close_is_read_first() -> None:
+    async def three_words(socket: WebSocket) -> None:
+        for word in ("one", "two", "three"):
+            socket.send(word)
+        await socket.close(4000, "done")
+
+    peers = Peers(three_words)
+    async with served(peers) as url:
+        ours = await connect(url, headers=CREDENTIALS, deadline_s=5)
+        await peers.finished()
+        assert [await ours.receive() for _ in range(3)] == ["one", "two", "three"]
+        with pytest.raises(SocketClosedError) as closed:
+            await ours.receive()
+    assert (closed.value.code, closed.value.reason) == (4000, "done")
+
+
+async def test_a_reader_that_is_slow_slows_the_peer_and_loses_nothing() -> None:
+    count = websocket.MAX_WAITING_MESSAGES * 4
+
+    async def flood(socket: WebSocket) -> None:
+        for number in range(count):
+            socket.send(f"{number}")
+        await socket.receive()
+
+    peers = Peers(flood)
+    async with served(peers) as url:
+        ours = await connect(url, headers=CREDENTIALS, deadline_s=5)
+        await asyncio.sleep(0.1)
+        assert [await ours.receive() for _ in range(count)] == [f"{number}" for number in range(count)]
+        await ours.close()
+        await peers.finished()
+
+
+async def test_a_peer_that_never_reads_ends_the_socket_instead_of_filling_memory() -> None:
+    async def flood(socket: WebSocket) -> None:
+        def send_for_ever() -> None:
+            while True:
+                socket.send("x" * 65536)
+
+        with pytest.raises(SocketBacklogError) as backlog:
+            send_for_ever()
+        assert backlog.value.waiting > websocket.MAX_UNSENT_BYTES
+
+    peers = Peers(flood)
+    async with served(peers) as url:
+        theirs = await websockets_connect(url, additional_headers=CREDENTIALS, max_queue=1)
+        await peers.finished()
+        theirs.transport.abort()
+
+
+async def test_nobody_there_is_a_refusal_without_a_status() -> None:
+    free = socket.create_server(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+    free.close()
+    with pytest.raises(SocketRefusedError) as refused:
+        await connect(f"ws://127.0.0.1:{port}/", headers={}, deadline_s=5)
+    assert refused.value.status is None
+
+
+async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    with pytest.raises(SocketRefusedError):
+        await asyncio.wait_for(
+            connect(f"ws://127.0.0.1:{silent.getsockname()[1]}/", headers={}, deadline_s=0.2), 3
+        )
+    silent.close()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/", "ws://", "nonsense"])
+async def test_a_url_that_is_none_is_a_refusal(url: str) -> None:
+    with pytest.raises(SocketRefusedError):
+        await connect(url, headers={}, deadline_s=1)
+
+
+async def test_closing_twice_and_closing_after_the_peer_are_harmless() -> None:
+    peers = Peers(echo)
+    async with served(peers) as url:
+        ours = await connect(url, headers=CREDENTIALS, deadline_s=5)
+        await ours.close()
+        await ours.close()
+        await peers.finished()
