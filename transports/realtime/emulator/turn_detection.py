@@ -88,6 +88,7 @@ class CallerTurns:
         """Add audio and give the starts and the ends of turns that it reveals."""
         edges = self._detector.detect(self._audio.append(audio))
         if detection is None:
+            self._reset()
             return
         for edge in edges:
             yield from self._ended(edge.at_ms, detection)

@@ -107,6 +107,17 @@ class TestTurnDetection:
         assert committed["item_id"] == started["item_id"]
         assert talk.append(b"\xff" * 8_000) == []
 
+    def test_speech_while_detection_is_off_is_no_turn(self, talk: Talk) -> None:
+        talk.update(audio={"input": {"format": PCMU}})
+        talk.append(encode_mulaw(talk.tones("hello")))
+        talk.update(audio={"input": {"turn_detection": None}})
+        assert talk.append(b"\xff" * 8_000) == []
+        talk.update(audio={"input": {"turn_detection": {"type": "server_vad"}}})
+        assert talk.append(b"\xff" * 8_000) == []
+        assert talk.types(talk.append(encode_mulaw(talk.tones("again")))) == [
+            "input_audio_buffer.speech_started"
+        ]
+
     def test_memory_is_bounded_while_nobody_speaks(self, talk: Talk) -> None:
         talk.update(audio={"input": {"format": PCMU}})
         for _ in range(100):
