@@ -1,7 +1,7 @@
 """A carrier on this machine: it places calls, interprets BXML and plays media in real time.
 
-`Carrier(...).place_call(Caller(load_script(path), voice))` calls any server that speaks Bandwidth's protocol and
-returns a `CallReport`: what the caller really heard, what they said, and all that happened between.
+`Carrier(...).place_call(Caller(load_script(path), voice))` calls any server that speaks Bandwidth's protocol
+and returns a `CallReport`: what the caller really heard, what they said, and all that happened between.
 """
 
 from .caller import Caller
