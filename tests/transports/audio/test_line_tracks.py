@@ -239,14 +239,32 @@ class TestBotsTrack:
 
     def test_while_the_callers_track_stands_still_nothing_is_given_and_nothing_lost(self) -> None:
         line, said = Line(), distinct(100 * PACKET)
+        pieces = [Piece(said[at : at + PACKET]) for at in range(0, len(said), PACKET)]
         line.hear(1)
-        for at in range(0, len(said), PACKET):
-            line.say(Piece(said[at : at + PACKET]))
+        for piece in pieces:
+            line.say(piece)
         line.take()
         assert line.tracks.take(line.now + 1.0) is None
+        assert [piece.reads for piece in pieces] == [0] * 100
         line.hear(100)
         line.take()
         assert line.bot == SILENCE * PACKET + said
+
+    def test_on_a_slow_carrier_a_run_never_overlaps_the_one_before(self) -> None:
+        line, first, second = Line(), distinct(100 * 8_000, seed=1), distinct(800, seed=2)
+        bot = b""
+        for number in range(5_100):
+            arrival = STARTS_AT + (number + 1) * 0.020_02  # 1,000 ppm slow: after 100 s it is 100 ms behind
+            line.clock.received((number + 1) * PACKET, arrival)
+            line.tracks.received(number * PACKET, CALLER)
+            if number == 0:
+                line.say(Piece(first), now=arrival)
+            if number == 4_996:
+                assert 0 < arrival - line.playhead.ends_at < 0.02  # a short pause for us, none for the carrier
+                line.say(Piece(second), now=arrival)
+            taken = line.tracks.take(arrival)
+            bot += taken.bot if taken else b""
+        assert first + second in bot
 
     def test_what_waits_for_a_caller_who_is_never_heard_is_bounded(self) -> None:
         line = Line()

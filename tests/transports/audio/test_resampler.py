@@ -85,6 +85,14 @@ def test_telephone_band_passes_within_half_a_decibel(from_rate: int, to_rate: in
     assert abs(level) <= 0.5
 
 
+@pairs
+@pytest.mark.parametrize("level", [-3, -1, 1, 3])
+def test_the_quietest_audio_keeps_its_level(from_rate: int, to_rate: int, level: int) -> None:
+    pcm = np.full(from_rate // 10, level, "<i2").tobytes()
+    made = samples_of(StreamResampler(from_rate, to_rate).resample(pcm))
+    assert set(made[to_rate // 100 :]) == {level}
+
+
 @pytest.mark.parametrize(("from_rate", "to_rate"), [pair for pair in PAIRS if pair[0] < pair[1]])
 @pytest.mark.parametrize("frequency", [100, 700, 1_900, 2_900, 3_400])
 def test_images_are_50_db_down(from_rate: int, to_rate: int, frequency: int) -> None:
