@@ -1,5 +1,8 @@
 """Speech without a network: tones for exact tests, small models for real words."""
 
+from .demo_words import DemoBooking, random_booking
+from .extra import MissingExtraError
+from .hibari_voice import HibariVoice
 from .interfaces import (
     Brain,
     CallTool,
@@ -11,14 +14,20 @@ from .interfaces import (
     ToolOutput,
     Voice,
 )
+from .silero_detector import SileroDetector
 from .tones import ToneDetector, ToneEar, ToneVoice
+from .whisper_ear import WhisperEar
 
 __all__ = [
     "Brain",
     "CallTool",
+    "DemoBooking",
     "Ear",
     "Heard",
+    "HibariVoice",
+    "MissingExtraError",
     "Say",
+    "SileroDetector",
     "SpeechDetector",
     "SpeechEdge",
     "ToneDetector",
@@ -26,4 +35,6 @@ __all__ = [
     "ToneVoice",
     "ToolOutput",
     "Voice",
+    "WhisperEar",
+    "random_booking",
 ]

