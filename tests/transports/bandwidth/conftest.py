@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,9 +93,13 @@ class Call:
 
 @asynccontextmanager
 async def call(
-    wrap: Callable[[LoopbackSocket], WebSocket] = lambda socket: socket, **settings: Any
+    wrap: Callable[[LoopbackSocket], WebSocket] = lambda socket: socket,
+    first: Sequence[str] = (),
+    **settings: Any,
 ) -> AsyncGenerator[Call]:
     ours, theirs = socket_pair()
+    for message in first:
+        theirs.send(message)
     transport = BandwidthTransport(wrap(ours), START, clock=asyncio.get_running_loop().time, **settings)
     before, behind, phone = Neighbour(), Neighbour(), Phone(theirs)
     pipeline = Pipeline([transport.input(), before, transport.output(), behind])
@@ -119,6 +123,7 @@ PlaceCall = Callable[..., AbstractAsyncContextManager[Call]]
 def place_call() -> PlaceCall:
     """Place a call whose first second has passed.
 
-    `wrap` may stand between the transport and its socket; settings go to the transport.
+    `wrap` may stand between the transport and its socket, `first` is sent before the pipeline starts, settings
+    go to the transport.
     """
     return call

@@ -12,6 +12,7 @@ import pytest
 
 from callpipe.transports import websocket
 from callpipe.transports.bandwidth.emulator.caller import Caller
+from callpipe.transports.bandwidth.emulator.carrier import Carrier
 from callpipe.transports.bandwidth.emulator.line import Line
 from callpipe.transports.bandwidth.emulator.report import CallReport, CarrierEvent
 from callpipe.transports.bandwidth.emulator.script import parse_script
@@ -43,18 +44,34 @@ async def call_on_real_sockets(
         await bot(socket)
         await socket.socket.close()
 
-    listening = await websocket.serve(accept)
-    async with listening:
-        port = listening.sockets[0].getsockname()[1]
-        document = kit.bxml(kit.stream_and_wait).replace("wss://bot.example", f"ws://127.0.0.1:{port}")
-        carrier = kit.server({"/initiate": document}).carrier(
-            line, connect=websocket.connect, clock=time.monotonic, run_blocking=asyncio.to_thread
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        size = next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
+        await reader.readexactly(size)
+        document = kit.bxml(kit.stream_and_wait).replace("wss://bot.example", f"ws://{address(media)}")
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(document)}\r\n\r\n{document}".encode())
+        writer.close()
+
+    media = await websocket.serve(accept)
+    webhooks = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with media, webhooks:
+        carrier = Carrier(
+            initiate_url=f"http://{address(webhooks)}/initiate",
+            status_url=f"http://{address(webhooks)}/status",
+            username="bandwidth",
+            password="secret",
+            line=line,
         )
         caller = Caller(parse_script(script), kit.voice())
         report = await carrier.place_call(caller, on_event=on_event)
         ((end, headers, talking),) = served
         await talking
     return report, end, headers
+
+
+def address(server: asyncio.Server) -> str:
+    host, port, *_ = server.sockets[0].getsockname()
+    return f"{host}:{port}"
 
 
 @pytest.mark.parametrize("line", [Line(), Line(one_way_ms=40, jitter_ms=20, drift_ppm=100, prebuffer_ms=20)])
@@ -73,6 +90,9 @@ async def test_a_call_in_real_time(kit: Kit, line: Line) -> None:
     report, end, headers = await call_on_real_sockets(kit, bot, script, line)
     assert headers["authorization"] == f"Basic {base64.b64encode(b'u:p').decode()}"
     assert report.protocol_errors == []
+    webhooks = [event.detail.split()[:2] for event in report.named("webhook")]
+    names = ["initiate:", "mediaStreamStarted:", "mediaStreamStopped:", "disconnect:"]
+    assert sorted(webhooks) == sorted([name, "200"] for name in names)
     (cut,) = report.cuts
     assert cut.heard_ms + cut.dropped_ms == pytest.approx(2_000)
     round_trip_ms = 2 * (line.one_way_ms + line.jitter_ms)
