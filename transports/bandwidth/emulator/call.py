@@ -25,12 +25,13 @@ async def run_call(call: OngoingCall, caller: Caller) -> None:
         )
     except CallbackFailedError as error:
         report.ending = Ending("callback-error", "carrier", error.explanation)
+        report.ended_at = settings.clock()
     else:
+        answered_at = report.answered_at = settings.clock()
         facts.answered = call.now_utc()
-        report.answered_at = settings.clock()
         call.timeline.note("answered")
-        report.ending = await _talk(call, caller, document)
-    report.ended_at = settings.clock()
+        leg = CallLeg(caller, settings.line, call.timeline, clock=settings.clock, started_at=answered_at)
+        report.ending = await _talk(call, leg, document)
     ending = report.ending
     call.timeline.note("call ended", f"{ending.cause}, by the {ending.ended_by}")
     if settings.status_url is not None:
@@ -38,9 +39,8 @@ async def run_call(call: OngoingCall, caller: Caller) -> None:
         call.tell(settings.status_url, payload, credentials=settings.credentials)
 
 
-async def _talk(call: OngoingCall, caller: Caller, document: bytes) -> Ending:
+async def _talk(call: OngoingCall, leg: CallLeg, document: bytes) -> Ending:
     """Run the documents while the caller is on the line; return who ended the call, and why."""
-    leg = CallLeg(caller, call.settings.line, call.timeline, call.settings.clock)
     streams = MediaStreams(call, leg)
     runner = BxmlRunner(call, streams, leg.playout)
     running = call.tasks.create_task(runner.run(document, call.settings.initiate_url))
@@ -55,6 +55,7 @@ async def _talk(call: OngoingCall, caller: Caller, document: bytes) -> Ending:
             return Ending("hangup", "caller")
         return Ending("hangup", "carrier", f"the call lasted longer than {call.settings.max_call_s:g} s")
     finally:
+        call.report.ended_at = call.settings.clock()
         running.cancel()
         talking.cancel()
         leg.finish(call.report)

@@ -110,7 +110,10 @@ class Carrier:
             self._account_id, self._application_id, call_id, from_=from_, to=to, started=datetime.now(UTC)
         )
         async with AsyncExitStack() as stack:
-            http = self._http or await stack.enter_async_context(httpx.AsyncClient())
+            http = self._http
+            if http is None:
+                # Making one reads the system's certificates.
+                http = await stack.enter_async_context(await settings.run_blocking(httpx.AsyncClient))
             delivery = WebhookDelivery(http, timeline, timeout_s=self._webhook_timeout_s, clock=settings.clock)
             async with asyncio.TaskGroup() as tasks:
                 await run_call(OngoingCall(settings, facts, delivery, timeline, tasks, report), caller)

@@ -31,16 +31,18 @@ class CallLeg:
         line: What the line is like.
         timeline: Where is noted what is said and heard.
         clock: Monotonic seconds.
+        started_at: When the call was answered, by this clock.
 
     Attributes:
         playout: What the caller hears.
         takers: The media streams that get the packets.
     """
 
-    def __init__(self, caller: Caller, line: Line, timeline: Timeline, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, caller: Caller, line: Line, timeline: Timeline, *, clock: Callable[[], float], started_at: float
+    ) -> None:
         self._clock = clock
         self._timeline = timeline
-        started_at = clock()
         self.playout = PlayoutBuffer(started_at, drift_ppm=line.drift_ppm, prebuffer_ms=line.prebuffer_ms)
         self.takers: list[PacketTaker] = []
         self._packets = PacketClock(started_at, line.drift_ppm)

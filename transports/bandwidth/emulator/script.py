@@ -133,10 +133,8 @@ def parse_script(text: str, *, folder: Path = Path()) -> CallerScript:
     try:
         document: object = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        raise ScriptError(
-            "the script is no YAML" + (f" at line {line + 1}" if line is not None else "")
-        ) from error
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        raise ScriptError(f"the script is no YAML{f' at line {mark.line + 1}' if mark else ''}") from error
     script = _mapping(document, "the script")
     written = script.get("steps")
     if not isinstance(written, list) or not written:

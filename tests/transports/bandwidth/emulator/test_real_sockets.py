@@ -5,7 +5,6 @@ import base64
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,12 +94,10 @@ async def test_a_call_in_real_time(kit: Kit, line: Line) -> None:
     assert sorted(webhooks) == sorted([name, "200"] for name in names)
     (cut,) = report.cuts
     assert cut.heard_ms + cut.dropped_ms == pytest.approx(2_000)
-    round_trip_ms = 2 * (line.one_way_ms + line.jitter_ms)
-    # Nobody is cut in on before the 400 ms, and a busy machine answers later.
-    assert 400 <= cut.heard_ms <= 600 + round_trip_ms
-    packets = end.media()
-    spacing = [after - before for (before, _), (after, _) in pairwise(packets)]
-    assert sum(spacing) / len(spacing) == pytest.approx(0.02, rel=0.05)
+    # How much later depends on how busy this machine is; in virtual time it is exact.
+    assert 400 + 2 * line.one_way_ms <= cut.heard_ms < 2_000
+    packets = [int(message["sequenceNumber"]) for _, message in end.media()]
+    assert packets == list(range(1, len(report.said) // 320 + 1))
 
 
 async def test_a_stall_is_made_up_for(kit: Kit) -> None:
@@ -118,4 +115,4 @@ async def test_a_stall_is_made_up_for(kit: Kit) -> None:
     numbers = [message["sequenceNumber"] for _, message in end.media()]
     assert numbers == [str(number) for number in range(1, 31)]
     assert report.worst_packet_ms > 100
-    assert report.ended_at - (report.answered_at or 0) == pytest.approx(0.6, abs=0.05)
+    assert report.ended_at - (report.answered_at or 0) == pytest.approx(0.6, abs=0.1)
