@@ -142,7 +142,7 @@ class BotSpeech:
             if item.is_heard(heard):
                 item.cut = False
                 continue
-            item.heard_ms = min(heard, item.generated_ms)
+            item.heard_ms = min(heard, item.generated_ms) // 1  # the model is told whole milliseconds
             correction = item.correction()
             if correction is not None:
                 self._outbox.append(correction)

@@ -122,7 +122,9 @@ class Dialogue:
             return []
         if not self._calls.made(item.call_id, response_id):
             return []
-        return [ToolCallFrame(item.call_id, item.name, item.arguments or "")]
+        call = ToolCallFrame(call_id=item.call_id, name=item.name, arguments=item.arguments or "")
+        call.name = item.name  # pipecat names every frame when it is made, over the field
+        return [call]
 
     def call_done(self, event: FunctionCallDone, _now: float) -> Sequence[Happening]:
         """Take a tool call whose arguments are complete."""

@@ -1,0 +1,284 @@
+"""How a session is set up, speaks, and survives what is wrong."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+from callpipe.transports.audio.formats import PCM_24K, PCMU_8K
+from callpipe.transports.frames import (
+    EncodedAudio,
+    ModelFaultFrame,
+    SessionReadyFrame,
+    UsageFrame,
+)
+from callpipe.transports.realtime.events import parse
+from callpipe.transports.realtime.happenings import (
+    AnswerBegan,
+    BotAudio,
+    BotStopped,
+    Happening,
+    SessionRefused,
+)
+from callpipe.transports.realtime.settings import RealtimeSettings
+
+if TYPE_CHECKING:
+    from .conftest import Serve
+
+
+def kinds(happened: Sequence[Happening]) -> list[str]:
+    return [type(one).__name__ for one in happened]
+
+
+def packet(ms: float = 20) -> EncodedAudio:
+    return EncodedAudio(audio=bytes(PCM_24K.size(ms)), audio_format=PCM_24K)
+
+
+# Setting up.
+
+
+def test_nothing_but_the_settings_is_sent_before_they_are_confirmed(serve: Serve) -> None:
+    server = serve(greeting="Good morning.", ready=False)
+    for _ in range(5):
+        server.session.caller_audio(packet())
+    server.says("session.created")
+
+    assert server.sent_types() == ["session.update"]
+
+
+def test_held_audio_follows_the_greeting_in_order(serve: Serve) -> None:
+    server = serve(greeting="Good morning.", ready=False)
+    server.sent()
+    payloads = [base64.b64encode(bytes([number, 0])).decode() for number in range(5)]
+    for payload in payloads:
+        server.session.caller_audio(EncodedAudio(payload=payload, audio_format=PCM_24K))
+
+    happened = server.says("session.updated")
+
+    sent = server.sent()
+    assert sent[0]["type"] == "response.create"
+    assert "Good morning." in sent[0]["response"]["instructions"]
+    assert [message["audio"] for message in sent[1:]] == payloads
+    ready = happened[0]
+    assert isinstance(ready, SessionReadyFrame)
+    assert (ready.model, round(ready.connect_ms)) == ("gpt-realtime-2.1", 200)
+
+
+def test_audio_waits_for_half_a_minute_and_the_oldest_is_dropped(serve: Serve) -> None:
+    server = serve(ready=False)
+    server.sent()
+    for _ in range(1_600):
+        server.session.caller_audio(packet(20))
+
+    happened = server.says("session.updated")
+
+    assert len(server.sent()) == 1_500
+    faults = [one for one in happened if isinstance(one, ModelFaultFrame)]
+    assert [(fault.code, fault.explanation[:4]) for fault in faults] == [("caller_audio_dropped", "100 ")]
+
+
+def test_without_a_greeting_the_caller_begins(serve: Serve) -> None:
+    assert serve().sent() == []
+
+
+def test_refused_settings_make_the_session_unusable_once(serve: Serve) -> None:
+    server = serve(ready=False)
+
+    first, second = server.says("error"), server.says("error")
+
+    assert [type(one) for one in first] == [SessionRefused]
+    assert second == []
+    assert server.sent() == []
+
+
+def test_unconfirmed_settings_are_waited_for_ten_seconds(serve: Serve) -> None:
+    server = serve(ready=False)
+    due = server.due()
+
+    assert due == server.now + 10
+    assert server.session.due(due - 0.1) == []
+    assert kinds(server.session.due(due)) == ["SessionRefused"]
+    assert server.session.next_due(due) is None
+
+
+# Speaking.
+
+
+def test_audio_is_passed_on_with_its_item(serve: Serve) -> None:
+    server = serve()
+    server.begins()
+
+    first, second = server.audio(), server.audio()
+    done = server.says("response.output_audio.done")
+
+    assert kinds(first) == ["BotStarted", "BotAudio"]
+    assert kinds(second) == ["BotAudio"]
+    assert done == [BotStopped("item_bot_1")]
+
+
+def test_pcmu_payloads_are_untouched(serve: Serve) -> None:
+    server = serve(RealtimeSettings(audio_format=PCMU_8K))
+    server.begins()
+
+    happened = server.says("response.output_audio.delta", delta="/3//")
+
+    audio = happened[1]
+    assert isinstance(audio, BotAudio)
+    assert (audio.encoded.payload, audio.encoded.audio_format) == ("/3//", PCMU_8K)
+
+
+@pytest.mark.parametrize("delta", ["AAA", "not base64!", "AA==", "é"])
+def test_broken_audio_is_a_fault_and_the_next_piece_arrives(serve: Serve, delta: str) -> None:
+    server = serve()
+    server.begins()
+
+    assert kinds(server.says("response.output_audio.delta", delta=delta)) == ["ModelFaultFrame"]
+    assert kinds(server.audio()) == ["BotStarted", "BotAudio"]
+
+
+def test_a_repeated_event_is_passed_on_once(serve: Serve) -> None:
+    server = serve()
+    server.begins()
+    server.says("response.output_audio.delta", event_id="event_x")
+
+    assert server.says("response.output_audio.delta", event_id="event_x") == []
+
+
+def test_audio_after_the_end_of_its_item_or_response_is_dropped(serve: Serve) -> None:
+    server = serve()
+    server.begins()
+    server.spoken("item_bot_1", 400)
+
+    assert server.audio("item_bot_1") == []
+    server.ends()
+    assert server.audio("item_bot_2") == []
+
+
+def test_audio_of_a_response_nobody_announced_is_passed_on(serve: Serve) -> None:
+    server = serve()
+
+    assert kinds(server.audio(response_id="resp_9")) == ["BotStarted", "BotAudio"]
+
+
+def test_the_wait_for_an_answer_is_measured_once(serve: Serve) -> None:
+    server = serve()
+    server.caller_speaks()
+    server.caller_stops()
+    server.begins()
+    server.now += 0.6
+
+    first, second = server.audio(), server.audio()
+
+    waits = [one.response_ms for one in first if isinstance(one, AnswerBegan)]
+    assert waits == [pytest.approx(600)]
+    assert kinds(second) == ["BotAudio"]
+
+
+# One request at a time.
+
+
+def test_a_refused_request_is_made_again_after_the_live_response(serve: Serve) -> None:
+    server = serve(greeting="Good morning.")
+    asked = server.sent()[0]
+
+    refusal = {"code": "conversation_already_has_active_response", "event_id": asked["event_id"]}
+    assert server.says("error", error=refusal) == []
+    assert server.sent() == []
+
+    server.ends("resp_0")
+    again = server.sent()
+    assert [message["response"] for message in again] == [asked["response"]]
+
+
+def test_errors_are_survived_and_reported_ever_more_seldom(serve: Serve) -> None:
+    server = serve()
+
+    faults = [fault for _ in range(100) for fault in server.says("error")]
+
+    assert len(faults) == 7
+    fault = faults[0]
+    assert isinstance(fault, ModelFaultFrame)
+    assert fault.code == "invalid_value"
+    assert server.session.faults["invalid_value"] == 100
+    server.begins()
+    assert kinds(server.audio()) == ["BotStarted", "BotAudio"]
+
+
+def test_harmless_errors_are_only_counted(serve: Serve) -> None:
+    server = serve()
+
+    assert server.says("error", error={"code": "response_cancel_not_active"}) == []
+    assert server.session.faults["response_cancel_not_active"] == 1
+
+
+def test_unknown_events_are_reported_once_a_type(serve: Serve) -> None:
+    server = serve()
+    happened = [
+        fault
+        for number in range(20)
+        for fault in server.session.receive(parse(json.dumps({"type": f"new.{number % 2}"})), server.now)
+    ]
+
+    assert [one.explanation for one in happened if isinstance(one, ModelFaultFrame)] == ["new.0", "new.1"]
+
+
+def test_a_failed_response_is_a_fault_with_the_servers_code(serve: Serve) -> None:
+    server = serve()
+    server.begins()
+
+    happened = server.says(
+        "response.done",
+        response={
+            "status": "failed",
+            "usage": None,
+            "output": [],
+            "status_details": {
+                "type": "failed",
+                "error": {"type": "server_error", "code": "rate_limit_exceeded"},
+            },
+        },
+    )
+
+    assert [one.code for one in happened if isinstance(one, ModelFaultFrame)] == ["rate_limit_exceeded"]
+
+
+def test_usage_is_priced_once_a_response(serve: Serve) -> None:
+    server = serve()
+    server.begins()
+
+    used = [one for _ in range(2) for one in server.says("response.done") if isinstance(one, UsageFrame)]
+
+    assert [(one.model, one.tokens["audio_out"]) for one in used] == [("gpt-realtime-2.1", 80)]
+    assert used[0].cost_usd == pytest.approx(0.0075, rel=0.1)
+
+
+def test_a_transcription_is_priced_by_its_own_model(serve: Serve) -> None:
+    happened = serve().says("conversation.item.input_audio_transcription.completed")
+
+    used = [one for one in happened if isinstance(one, UsageFrame)]
+    assert [(one.model, one.tokens) for one in used] == [("gpt-live-transcribe", {"transcribed_ms": 2000})]
+
+
+def test_a_new_response_ends_one_whose_end_was_lost(serve: Serve) -> None:
+    server = serve()
+    server.begins("resp_1")
+    server.audio(response_id="resp_1")
+
+    server.begins("resp_2")
+
+    assert server.audio("item_2", response_id="resp_1") == []
+    assert kinds(server.audio("item_3", response_id="resp_2")) == ["BotStarted", "BotAudio"]
+
+
+def test_a_lost_socket_leaves_nothing_to_send(serve: Serve) -> None:
+    server = serve()
+    server.session.lost()
+
+    server.session.caller_audio(packet())
+
+    assert server.sent() == []
+    assert server.says("session.updated") == []
