@@ -157,7 +157,7 @@ def system_messages(items: Iterable[Item]) -> list[str]:
 
 def context(items: Iterable[Item]) -> list[ContextPart]:
     """Return what the items take in a response's context."""
-    return [ContextPart((item.id, item.tokens), item.tokens) for item in items]
+    return [ContextPart((item.id,), item.tokens) for item in items]
 
 
 def _arguments(text: str) -> dict[str, object]:

@@ -56,7 +56,8 @@ class Utterance:
 def spoken(text: str, voice: Voice, audio_format: AudioFormat) -> Utterance:
     """Return `text` as the voice says it. It blocks while the voice computes."""
     resampler = StreamResampler(voice.sample_rate, audio_format.sample_rate)
-    pcm = b"".join(resampler.resample(chunk) for chunk in voice.speak(text)) + resampler.flush()
+    late = b"".join(resampler.resample(chunk) for chunk in voice.speak(text)) + resampler.flush()
+    pcm = late[2 * round(resampler.delay_ms * audio_format.sample_rate / 1000) :]
     if audio_format.encoding is Encoding.PCMU:
         return Utterance(text, encode_mulaw(pcm), audio_format)
     if audio_format.encoding is Encoding.PCMA:

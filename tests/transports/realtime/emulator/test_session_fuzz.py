@@ -106,7 +106,7 @@ class Fuzzer:
         """Keep the id of an event's item, for later events to name."""
         item = event.get("item")
         if isinstance(item, dict):
-            self.item_ids = [*self.item_ids[-8:], str(cast("dict[str, object]", item)["id"])]
+            self.item_ids.append(str(cast("dict[str, object]", item)["id"]))
 
     def message(self) -> str | bytes:
         event: Any = json.loads(json.dumps(self.random.choice(SEEDS)))
@@ -150,6 +150,8 @@ def test_whatever_a_client_sends_the_session_goes_on(talk: Talk, valid: Valid) -
         message = fuzzer.message()
         reactions = talk.session.receive(message, now=number / 10)
         events = [reaction for reaction in reactions if isinstance(reaction, dict)]
+        while len(fuzzer.item_ids) > 8:
+            talk.send("conversation.item.delete", item_id=fuzzer.item_ids.pop(0))
         if not events:
             event = json.loads(message)
             assert event["type"] == "input_audio_buffer.append"
