@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +70,9 @@ class ToolRouter(MediaProcessor):
         self._running = 0
         self._seen: dict[str, None] = {}
         self._calls: set[asyncio.Task[None]] = set()
-        self._last_frames: list[Frame] = []
+        self._closing = False
+        self._last_frames: deque[Frame] = deque()
         self._ending: asyncio.Task[None] | None = None
-        self._grace_ends_at: float | None = None
 
     @property
     def tools(self) -> tuple[Tool, ...]:
@@ -84,10 +85,10 @@ class ToolRouter(MediaProcessor):
         self._worker = setup.pipeline_worker
 
     async def cleanup(self) -> None:
-        """Give running tools what is left of their grace, then cancel them."""
-        await self._finish_calls()
-        if self._ending is not None:
-            await asyncio.wait({self._ending}, timeout=GIVING_UP_S)
+        """Give running tools their grace, or what is left of it, then cancel them."""
+        self._closing = True
+        ending = self._ending or self._begin_ending()
+        await asyncio.wait({ending}, timeout=GRACE_S + 2 * GIVING_UP_S)
         await super().cleanup()
 
     async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
@@ -119,7 +120,7 @@ class ToolRouter(MediaProcessor):
 
     def _refusal(self, call: ToolCallFrame) -> Answer | None:
         """Return why a call can't run, if so."""
-        if self._grace_ends_at is not None:
+        if self._closing:
             return problem("refused", "The call is ending; nothing was done.")
         if call.name not in self._known:
             return problem("refused", self._unknown(call.name))
@@ -142,7 +143,7 @@ class ToolRouter(MediaProcessor):
         began_at = self._clock()
         try:
             answer = await tool.answer(call.arguments, context)
-        except asyncio.CancelledError:  # by _finish_calls, and this task has only the answer left to do
+        except asyncio.CancelledError:  # by _end, and this task has only the answer left to do
             answer = problem("cancelled", "The call ended before the tool did.")
         self._running -= 1
         await self._give(call, answer, (self._clock() - began_at) * 1_000)
@@ -173,36 +174,28 @@ class ToolRouter(MediaProcessor):
 
     async def _end_with(self, last_frame: Frame) -> None:
         """Pass on a frame that ends the call: at once, or from a task when tools are still running."""
-        self._begin_grace()
-        if not self._calls:
+        self._closing = True
+        if self._ending is None and self._calls:
+            self._begin_ending()
+        if self._ending is None or self._ending.done():
             await self.push_frame(last_frame, DOWNSTREAM)
-            return
-        self._last_frames.append(last_frame)
-        if self._ending is None:
-            self._ending = asyncio.create_task(self._end(), name=f"{self} ending")
+        else:
+            self._last_frames.append(last_frame)
+
+    def _begin_ending(self) -> asyncio.Task[None]:
+        self._ending = asyncio.create_task(self._end(), name=f"{self} ending")
+        return self._ending
 
     async def _end(self) -> None:
-        await self._finish_calls()
-        for frame in self._last_frames:
-            await self.push_frame(frame, DOWNSTREAM)
-        self._last_frames.clear()
-        self._ending = None
-
-    def _begin_grace(self) -> float:
-        """Return when the grace ends, on the event loop's clock; it begins once."""
-        if self._grace_ends_at is None:
-            self._grace_ends_at = asyncio.get_running_loop().time() + GRACE_S
-        return self._grace_ends_at
-
-    async def _finish_calls(self) -> None:
-        """Wait for running tools until the grace is over, then cancel them."""
-        left_s = self._begin_grace() - asyncio.get_running_loop().time()
+        """Give running tools their grace, cancel them, and let the last frames follow their answers."""
         if self._calls:
-            await asyncio.wait(self._calls, timeout=max(0.0, left_s))
+            await asyncio.wait(self._calls, timeout=GRACE_S)
         for call in self._calls:
             call.cancel()
         if self._calls:
             await asyncio.wait(self._calls, timeout=GIVING_UP_S)
+        while self._last_frames:
+            await self.push_frame(self._last_frames.popleft(), DOWNSTREAM)
 
 
 def _by_name(tools: Sequence[Tool]) -> dict[str, Tool]:

@@ -336,6 +336,7 @@ def test_cleanup_ends_what_runs_within_one_grace(announced: bool) -> None:
         await asyncio.sleep(1)
         if announced:
             await line.push(EndFrame())
+            await asyncio.sleep(1)
         await line.router.cleanup()
         assert asyncio.get_running_loop().time() == pytest.approx(1 + GRACE_S)
 
