@@ -5,7 +5,8 @@ UV_VERSION := 0.13.8
 VENV := .venv
 INSTALLED := $(VENV)/installed
 
-export PYTHONWARNINGS ?= ignore::DeprecationWarning
+# Log messages go where callpipe says, not to loguru's default: pipecat greets there when it is imported.
+export LOGURU_AUTOINIT ?= 0
 
 .PHONY: demo test check install lock clean
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from bandwidth.models.bxml import Hangup, Redirect, SpeakSentence, StartStream, StopStream
-from bandwidth.models.bxml.verb import Verb
+from bandwidth.models.bxml import (  # pyright: ignore[reportMissingTypeStubs]  it ships none
+    Hangup,
+    Redirect,
+    SpeakSentence,
+    StartStream,
+    StopStream,
+)
+from bandwidth.models.bxml.verb import Verb  # pyright: ignore[reportMissingTypeStubs]
 
 from callpipe.transports.bandwidth.bxml import to_bxml
 
@@ -29,7 +35,6 @@ def stream(
     """
     path = f"/bandwidth/{call.bot}"
     user = f"{call.call_id}.{generation.number}"
-    webhook = {"username": user, "password": generation.webhook_password}
     verbs: list[Verb] = [] if notice is None else [SpeakSentence(notice)]
     verbs += [
         StartStream(
@@ -40,10 +45,15 @@ def stream(
             mode="bidirectional",
             tracks="inbound",
             stream_event_url=f"{serving.public_url}{path}/stream",
-            **webhook,
+            username=user,
+            password=generation.webhook_password,
         ),
         StopStream(name=generation.stream_name, wait=True),
-        Redirect(redirect_url=f"{serving.public_url}{path}/continue", **webhook),
+        Redirect(
+            redirect_url=f"{serving.public_url}{path}/continue",
+            username=user,
+            password=generation.webhook_password,
+        ),
     ]
     return to_bxml(verbs)
 

@@ -93,14 +93,7 @@ class _NoSocket:
 def rehearsal_call(bot: str, settings: Settings) -> Call:
     """Return a call without a media stream, to build a bot's pipeline and check it."""
     socket: WebSocket = _NoSocket()
-    start = StartMessage(
-        account_id="",
-        call_id="rehearsal",
-        stream_id="",
-        stream_name="rehearsal",
-        tracks=("inbound",),
-        params={},
-    )
+    start = StartMessage(account_id="", call_id="rehearsal", stream_id="", stream_name="rehearsal")
     return Call(
         call_id="rehearsal",
         generation=1,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-from callpipe.processors.disk import open_private
+from callpipe.processors.disk import create_private_folder
 from callpipe.transports.errors import Fault
 
 from .errors import PipelinesError, UnknownCallError
@@ -22,8 +23,9 @@ SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process's."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS calls (
+_SCHEMA = f"""
+PRAGMA journal_mode = WAL;
+CREATE TABLE calls (
     call_id TEXT PRIMARY KEY,
     bot TEXT NOT NULL,
     bot_version TEXT NOT NULL,
@@ -40,12 +42,13 @@ CREATE TABLE IF NOT EXISTS calls (
     journal TEXT,
     transcript TEXT
 );
-CREATE INDEX IF NOT EXISTS calls_by_start ON calls (started_at);
+CREATE INDEX calls_by_start ON calls (started_at);
+PRAGMA user_version = {SCHEMA_VERSION};
 """
 
 
 class IndexVersionError(PipelinesError):
-    """The index was made by a newer callpipe.
+    """The index was made by another version of callpipe, with other columns.
 
     Attributes:
         path: The index.
@@ -55,9 +58,7 @@ class IndexVersionError(PipelinesError):
     fault = Fault.OPERATOR
 
     def __init__(self, path: Path, found: int) -> None:
-        super().__init__(
-            f"{path} has schema version {found}, and this callpipe knows {SCHEMA_VERSION}: use a newer callpipe"
-        )
+        super().__init__(f"{path} has schema version {found}, and this callpipe knows {SCHEMA_VERSION}")
         self.path = path
         self.found = found
 
@@ -143,7 +144,7 @@ class CallIndex:
             transcript: The transcript's file.
 
         Raises:
-            IndexVersionError: A newer callpipe made the file.
+            IndexVersionError: Another version of callpipe made the file.
             sqlite3.Error: The file cannot be used.
         """
         files = [str(file) if file else None for file in (recording, journal, transcript)]
@@ -166,7 +167,7 @@ class CallIndex:
 
         Raises:
             UnknownCallError: The call was never entered.
-            IndexVersionError: A newer callpipe made the file.
+            IndexVersionError: Another version of callpipe made the file.
             sqlite3.Error: The file cannot be used.
         """
         with self._opened() as database:
@@ -191,7 +192,7 @@ class CallIndex:
         """Return the calls that started last, the latest first.
 
         Raises:
-            IndexVersionError: A newer callpipe made the file.
+            IndexVersionError: Another version of callpipe made the file.
             sqlite3.Error: The file cannot be used.
         """
         with self._opened() as database:
@@ -205,7 +206,7 @@ class CallIndex:
         """Return the calls whose id begins so, the latest first.
 
         Raises:
-            IndexVersionError: A newer callpipe made the file.
+            IndexVersionError: Another version of callpipe made the file.
             sqlite3.Error: The file cannot be used.
         """
         with self._opened() as database:
@@ -218,23 +219,35 @@ class CallIndex:
 
     @contextmanager
     def _opened(self) -> Generator[sqlite3.Connection]:
-        os.close(open_private(self.path, os.O_RDWR))
+        if not self.path.exists():
+            self._make()
         database = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
-            self._prepare(database)
+            found = _version(database)
+            if found != SCHEMA_VERSION:
+                raise IndexVersionError(self.path, found)
             yield database
         finally:
             database.close()
 
-    def _prepare(self, database: sqlite3.Connection) -> None:
-        found = _version(database)
-        if found > SCHEMA_VERSION:
-            raise IndexVersionError(self.path, found)
-        if found < SCHEMA_VERSION:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-            )
+    def _make(self) -> None:
+        """Make the index under another name, then give it its own, unless another process was faster.
+
+        Two processes that make one file at the same time would get "database is locked" from the change to
+        WAL, whatever the timeout. And SQLite's locks end when the process closes any descriptor of the file,
+        so it is created and closed before anybody can have opened it.
+        """
+        create_private_folder(self.path.parent)
+        descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+        os.close(descriptor)
+        made = Path(name)
+        try:
+            with closing(sqlite3.connect(made, isolation_level=None)) as database:
+                database.executescript(_SCHEMA)
+            with suppress(FileExistsError):
+                self.path.hardlink_to(made)
+        finally:
+            made.unlink()
 
 
 def _version(database: sqlite3.Connection) -> int:

@@ -8,7 +8,9 @@ then it is left.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from loguru import logger
 from pipecat.frames.frames import EndFrame
@@ -135,7 +137,9 @@ class CallLife:
         async def stream_over(*_: object) -> None:
             self._stream_over.set()
 
-        self._call.transport.add_event_handler("on_client_disconnected", stream_over)
+        self._call.transport.add_event_handler(  # pyright: ignore[reportUnknownMemberType]  an untyped callable
+            "on_client_disconnected", stream_over
+        )
 
     async def _until_over(self, run: asyncio.Task[None], control: CallControl) -> str:
         """Wait until the pipeline is through, begins to end, or has to."""
@@ -175,10 +179,14 @@ class CallLife:
         """Release what a pipeline that neither ends nor cancels holds, and go."""
         logger.error("call {}: the pipeline is stuck and left behind", self._call.call_id)
         run.cancel()
-        for task in tasks.current_tasks():
+        of_pipeline = cast(
+            "Sequence[asyncio.Task[None]]",
+            tasks.current_tasks(),  # pyright: ignore[reportUnknownMemberType]  pipecat's tasks are untyped
+        )
+        for task in of_pipeline:
             task.cancel()
         cleanups = [asyncio.create_task(processor.cleanup()) for processor in _leaves(pipeline)]
-        left = {run, *tasks.current_tasks(), *cleanups}
+        left = {run, *of_pipeline, *cleanups}
         _, stuck = await asyncio.wait(left, timeout=self._deadlines.leave_s)
         for task in stuck:
             task.cancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -90,7 +89,7 @@ def check(bot_files: BotFiles) -> None:
     settings = load_settings()
     for path in bot_files:
         bot = load_bot(path)
-        pipeline = asyncio.run(_built(bot, settings))
+        pipeline = _built(bot, settings)
         table = Table(title=f"{bot.name}  ({path})", title_justify="left", box=None, pad_edge=False)
         for heading in ("processor", "caller's audio behind it", "bot's audio behind it", ""):
             table.add_column(heading)
@@ -148,12 +147,12 @@ async def _serve(bots: list[Bot], settings: Settings, host: str, port: int) -> N
 def _check_needs(bot: Bot, settings: Settings) -> None:
     """Refuse to serve a bot whose pipeline doesn't fit, or whose model has no key."""
     settings.serving()
-    pipeline = asyncio.run(_built(bot, settings))
+    pipeline = _built(bot, settings)
     if any(joint.processor == "RealtimeLLM" for joint in pipeline.joints):
         settings.api_key()
 
 
-async def _built(bot: Bot, settings: Settings) -> Pipeline:
+def _built(bot: Bot, settings: Settings) -> Pipeline:
     """Build a bot's pipeline without a call."""
     try:
         return bot.build(rehearsal_call(bot.name, settings))

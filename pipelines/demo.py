@@ -16,7 +16,8 @@ from typing import Any
 from pydantic import SecretStr
 from rich.console import Console
 
-from callpipe.transports.bandwidth.emulator import Caller, CallReport, Carrier, Say, parse_script
+from callpipe.transports.bandwidth.emulator import Caller, CallReport, Carrier, parse_script
+from callpipe.transports.bandwidth.emulator.script import Say
 from callpipe.transports.realtime.emulator import RealtimeEmulatorServer
 from callpipe.transports.speech.demo_words import DemoBooking, random_booking
 from callpipe.transports.speech.interfaces import Brain, Voice
@@ -32,6 +33,9 @@ from .timeline import LiveTimeline
 
 _SCRIPT = resources.files("callpipe.pipelines") / "demo.yaml"
 """What the caller does."""
+
+_RECEPTIONIST = resources.files("callpipe.transports.realtime.emulator.brains") / "receptionist.yaml"
+"""What the scripted model says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +86,13 @@ async def run_demo(brain: str, settings: Settings, console: Console, json_path: 
 
 def _cast(brain: str, settings: Settings) -> _Cast:
     """Make brain and voices ready; blocks for a second or two."""
+    from callpipe.transports.realtime.emulator import brains  # noqa: PLC0415  only a demo needs them
+
     if brain == "scripted":
-        from callpipe.transports.realtime.emulator.brains.scripted import receptionist_brain  # noqa: PLC0415
-
-        scripted = receptionist_brain()
+        scripted = brains.ScriptedBrain(brains.Script.parse(_RECEPTIONIST.read_text()))
         return _Cast(scripted, scripted.voice, "The model is a script; caller and bot speak in tones.")
-    from callpipe.transports.realtime.emulator.brains.offline import OfflineBrain  # noqa: PLC0415  its extra
-
-    offline = OfflineBrain()
+    offline = brains.OfflineBrain()
+    offline.warm_up()
     if brain == "openai":
         settings.api_key()
         return _Cast(None, offline.voice, f"The model answers at {settings.openai_base_url}.")

@@ -31,26 +31,69 @@ _basic = HTTPBasic(realm="callpipe")
 Credentials = Annotated[HTTPBasicCredentials, Depends(_basic)]
 
 
-def create_app(switchboard: Switchboard, settings: Settings) -> FastAPI:
-    """Return the web application that answers the carrier.
+class CarrierWebhooks:
+    """The endpoints that the carrier calls.
+
+    A new call and an ended one come with the credentials of the carrier's application; everything in between
+    comes with those of the call's generation, which were in its BXML.
 
     Args:
         switchboard: What decides the answers.
-        settings: The operator's settings; the webhooks' credentials are among them.
+        settings: The operator's settings; the application's credentials are among them.
     """
-    app = FastAPI(title="callpipe", docs_url=None, redoc_url=None, openapi_url=None)
-    serving = settings.serving()
 
-    def operators(credentials: Credentials) -> None:
-        """Let in whoever has the credentials of the carrier's application."""
+    def __init__(self, switchboard: Switchboard, settings: Settings) -> None:
+        self._switchboard = switchboard
+        self._settings = settings
+        self._serving = settings.serving()
+
+    async def initiate(self, bot: str, request: Request, credentials: Credentials) -> Response:
+        """A call comes in."""
+        self._check_application(credentials)
+        told = await self._told(bot, request)
+        parties = Parties(told.from_ or "", told.to or "", told.direction or "inbound")
+        return _bxml(self._switchboard.initiated(bot, told.call_id, parties))
+
+    async def continues(self, bot: str, request: Request, credentials: Credentials) -> Response:
+        """A media stream has ended: what now?"""
+        told = await self._told(bot, request)
+        return _bxml(self._switchboard.continues(told.call_id, self._generation(told, credentials)))
+
+    async def stream(self, bot: str, request: Request, credentials: Credentials) -> Response:
+        """Something has happened to a media stream."""
+        told = await self._told(bot, request)
+        self._generation(told, credentials)
+        self._switchboard.stream_event(told.call_id, told.event_type, told.cause)
+        return Response(status_code=204)
+
+    async def disconnect(self, bot: str, request: Request, credentials: Credentials) -> Response:
+        """A call is over."""
+        self._check_application(credentials)
+        told = await self._told(bot, request)
+        await self._switchboard.disconnected(told.call_id, told.cause or "unknown")
+        return Response(status_code=204)
+
+    async def health(self) -> JSONResponse:
+        """The server is there."""
+        return JSONResponse({"status": "ok", "live_calls": self._switchboard.live_calls})
+
+    def _check_application(self, credentials: HTTPBasicCredentials) -> None:
+        serving = self._serving
         user = secrets.compare_digest(credentials.username.encode(), serving.webhook_username.encode())
         word = secrets.compare_digest(credentials.password.encode(), serving.webhook_password.encode())
         if not (user and word):
             raise _unauthorized()
 
-    async def webhook(bot: str, request: Request) -> Webhook:
-        """Return the request's webhook, when it is one of ours."""
-        if not switchboard.has_bot(bot):
+    def _generation(self, told: Webhook, credentials: HTTPBasicCredentials) -> int:
+        """Return the generation a webhook is about: the one whose credentials it has."""
+        generation = self._switchboard.knows_webhook(told.call_id, credentials.username, credentials.password)
+        if generation is None:
+            raise _unauthorized()
+        return generation.number
+
+    async def _told(self, bot: str, request: Request) -> Webhook:
+        """Return the request's webhook, when it is about a call of ours."""
+        if not self._switchboard.has_bot(bot):
             raise HTTPException(404, f"no bot is called {bot!r} here")
         try:
             told = parse_webhook(await _body(request))
@@ -58,43 +101,21 @@ def create_app(switchboard: Switchboard, settings: Settings) -> FastAPI:
             raise HTTPException(400, str(malformed)) from malformed
         if not told.call_id:
             raise HTTPException(400, "the webhook names no call")
-        account = settings.bandwidth_account_id
-        application = settings.bandwidth_application_id
+        account, application = self._settings.bandwidth_account_id, self._settings.bandwidth_application_id
         if account not in (None, told.account_id) or application not in (None, told.application_id):
             raise HTTPException(403, "the webhook is of another account or application")
         return told
 
-    Told = Annotated[Webhook, Depends(webhook)]  # noqa: N806  a type, made of the function above
 
-    def generation_of(told: Webhook, credentials: HTTPBasicCredentials) -> int:
-        """Return the generation that a webhook is about, which is the one whose credentials it has."""
-        generation = switchboard.knows_webhook(told.call_id, credentials.username, credentials.password)
-        if generation is None:
-            raise _unauthorized()
-        return generation.number
-
-    @app.post("/bandwidth/{bot}/initiate", dependencies=[Depends(operators)])
-    async def initiate(bot: str, told: Told) -> Response:  # pyright: ignore[reportUnusedFunction]
-        parties = Parties(told.from_ or "", told.to or "", told.direction or "inbound")
-        return _bxml(switchboard.initiated(bot, told.call_id, parties))
-
-    @app.post("/bandwidth/{bot}/continue")
-    async def continues(told: Told, credentials: Credentials) -> Response:  # pyright: ignore[reportUnusedFunction]
-        return _bxml(switchboard.continues(told.call_id, generation_of(told, credentials)))
-
-    @app.post("/bandwidth/{bot}/stream", status_code=204)
-    async def stream(told: Told, credentials: Credentials) -> None:  # pyright: ignore[reportUnusedFunction]
-        generation_of(told, credentials)
-        switchboard.stream_event(told.call_id, told.event_type, told.cause)
-
-    @app.post("/bandwidth/{bot}/disconnect", status_code=204, dependencies=[Depends(operators)])
-    async def disconnect(told: Told) -> None:  # pyright: ignore[reportUnusedFunction]
-        await switchboard.disconnected(told.call_id, told.cause or "unknown")
-
-    @app.get("/health")
-    async def health() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
-        return JSONResponse({"status": "ok", "live_calls": switchboard.live_calls})
-
+def create_app(switchboard: Switchboard, settings: Settings) -> FastAPI:
+    """Return the web application that answers the carrier; see `CarrierWebhooks`."""
+    app = FastAPI(title="callpipe", docs_url=None, redoc_url=None, openapi_url=None)
+    webhooks = CarrierWebhooks(switchboard, settings)
+    app.add_api_route("/bandwidth/{bot}/initiate", webhooks.initiate, methods=["POST"])
+    app.add_api_route("/bandwidth/{bot}/continue", webhooks.continues, methods=["POST"])
+    app.add_api_route("/bandwidth/{bot}/stream", webhooks.stream, methods=["POST"])
+    app.add_api_route("/bandwidth/{bot}/disconnect", webhooks.disconnect, methods=["POST"])
+    app.add_api_route("/health", webhooks.health, methods=["GET"])
     return app
 
 

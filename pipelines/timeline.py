@@ -7,7 +7,6 @@ from typing import Any
 
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from callpipe.transports.bandwidth.emulator import CarrierEvent
@@ -89,7 +88,6 @@ class LiveTimeline:
 
     def show_summary(self, told: Mapping[str, Any]) -> None:
         """Print where the call's files are, and its figures."""
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
         barge_ins = ", ".join(
             f"believed {cut['believed_ms']:.0f} ms, heard {cut['heard_ms']:.0f} ms" for cut in told["barge_ins"]
         )
@@ -105,10 +103,9 @@ class LiveTimeline:
             "transcript": told["transcript"],
             "journal": told["journal"],
         }
-        for name, shown in rows.items():
-            table.add_row(Text(name, style="dim"), Text(shown))
         self._console.print()
-        self._console.print(table, soft_wrap=True)
+        for name, shown in rows.items():
+            self._console.print(Text(f"{name:30}", style="dim").append(shown, style="default"), soft_wrap=True)
 
     def _line(self, at: float, who: str, what: str, words: str = "") -> None:
         if self._began_at is None:

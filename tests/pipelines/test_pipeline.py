@@ -1,6 +1,5 @@
 """A pipeline whose joints don't fit is refused with one sentence: both names, and what to put between."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,11 +40,8 @@ def model(audio_format: AudioFormat = PCM_24K, tools: Sequence[Any] = ()) -> Rea
 
 
 def build(make: Callable[[Call], list[FrameProcessor]], recording: Recording = Recording.OFF) -> Pipeline:
-    async def built() -> Pipeline:
-        on_call = call(recording)
-        return Pipeline([on_call.transport.input(), *make(on_call), on_call.transport.output()])
-
-    return asyncio.run(built())
+    on_call = call(recording)
+    return Pipeline([on_call.transport.input(), *make(on_call), on_call.transport.output()])
 
 
 def refusal(make: Callable[[Call], list[FrameProcessor]]) -> PipelineFormatError:
@@ -55,10 +51,7 @@ def refusal(make: Callable[[Call], list[FrameProcessor]]) -> PipelineFormatError
 
 
 def test_the_full_chain_fits_and_tells_its_joints() -> None:
-    async def built() -> Pipeline:
-        return realtime_call(call(Recording.ON), instructions="", tools=[weather])
-
-    joints = asyncio.run(built()).joints
+    joints = realtime_call(call(Recording.ON), instructions="", tools=[weather]).joints
     assert [(joint.processor, joint.tracks) for joint in joints] == [
         ("BandwidthInput", Tracks(caller=PCMU_8K)),
         ("MulawDecoder", Tracks(caller=PCM_8K)),
@@ -73,19 +66,22 @@ def test_the_full_chain_fits_and_tells_its_joints() -> None:
 
 
 def test_the_short_chain_decodes_nothing() -> None:
-    async def built() -> Pipeline:
-        return passthrough_call(call(), instructions="")
-
-    tracks = [joint.tracks for joint in asyncio.run(built()).joints]
+    tracks = [joint.tracks for joint in passthrough_call(call(), instructions="").joints]
     assert tracks[0] == Tracks(caller=PCMU_8K)
     assert set(tracks[1:]) == {Tracks(bot=PCMU_8K)}
 
 
 def test_a_missing_decoder_is_named() -> None:
     refused = refusal(lambda _: [Resampler(24_000), model()])
-    assert str(refused).startswith("Resampler does not fit behind BandwidthInput: the caller's audio arrives as PCMU")
+    assert str(refused).startswith(
+        "Resampler does not fit behind BandwidthInput: the caller's audio arrives as PCMU"
+    )
     assert str(refused).endswith("put MulawDecoder() between them")
-    assert (refused.giver, refused.taker, refused.between) == ("BandwidthInput", "Resampler", ("MulawDecoder()",))
+    assert (refused.giver, refused.taker, refused.between) == (
+        "BandwidthInput",
+        "Resampler",
+        ("MulawDecoder()",),
+    )
 
 
 def test_two_missing_processors_are_named_in_their_order() -> None:
@@ -101,17 +97,24 @@ def test_a_missing_resampler_is_named() -> None:
 
 def test_the_bots_track_is_checked_too() -> None:
     refused = refusal(lambda _: [MulawDecoder(), Resampler(24_000), model(), MulawEncoder()])
-    assert (refused.giver, refused.taker, refused.between) == ("RealtimeLLM", "MulawEncoder", ("Resampler(8000)",))
+    assert (refused.giver, refused.taker, refused.between) == (
+        "RealtimeLLM",
+        "MulawEncoder",
+        ("Resampler(8000)",),
+    )
     assert "the bot's audio arrives as PCM 24 kHz" in str(refused)
 
 
 def test_pcm_may_go_out_as_it_is() -> None:
-    assert build(lambda _: [MulawDecoder(), Resampler(24_000), model()]).joints[-1].tracks == Tracks(bot=PCM_24K)
+    assert build(lambda _: [MulawDecoder(), Resampler(24_000), model()]).joints[-1].tracks == Tracks(
+        bot=PCM_24K
+    )
 
 
 def test_a_processor_that_fits_nowhere_is_said_to() -> None:
-    refused = refusal(lambda on_call: [on_call.transport.output(), MulawEncoder()])
-    assert str(refused).endswith("MulawEncoder can't stand here")
+    refused = refusal(lambda _: [model(PCMU_8K), model(PCMU_8K)])
+    assert (refused.giver, refused.taker, refused.between) == ("RealtimeLLM", "RealtimeLLM", ())
+    assert str(refused).endswith("RealtimeLLM can't stand here")
 
 
 def test_a_stock_processor_may_stand_anywhere_and_is_told_what_it_misses() -> None:

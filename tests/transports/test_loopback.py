@@ -15,7 +15,11 @@ def test_messages_arrive_after_the_lines_delay_in_their_order() -> None:
         clock = asyncio.get_running_loop().time
         for number in range(50):
             ours.send(f"{number}")
-        return [(clock(), await theirs.receive()) for _ in range(50)]
+        arrivals: list[tuple[float, str | bytes]] = []
+        for _ in range(50):
+            message = await theirs.receive()
+            arrivals.append((clock(), message))
+        return arrivals
 
     arrivals = run_virtual(main())
     assert [message for _, message in arrivals] == [f"{number}" for number in range(50)]
