@@ -99,9 +99,9 @@ class CallLeg:
             taker.take(track, packet)
 
     def _listen(self, heard: bytes) -> None:
-        spoke, lasted_ms = self._listener.speaking, self._listener.speaking_ms
+        spoke = self._listener.speaking
         self._listener.hear(heard, playing=self.playout.playing)
         if self._listener.speaking and not spoke:
             self._timeline.note("bot speaks")
         elif spoke and not self._listener.speaking:
-            self._timeline.note("bot quiet", f"after {lasted_ms:.0f} ms")
+            self._timeline.note("bot quiet", f"after {self._listener.burst_ms:.0f} ms")

@@ -40,6 +40,11 @@ class Listener:
         """For how long the bot has been speaking; 0.0 when it is not."""
         return self.heard_ms - self.burst_began_ms if self.speaking and self.burst_began_ms is not None else 0.0
 
+    @property
+    def burst_ms(self) -> float:
+        """How long the latest burst has lasted, without the quiet after it."""
+        return 0.0 if self.burst_began_ms is None else self.heard_ms - self.quiet_ms - self.burst_began_ms
+
     def hear(self, pcm: bytes, *, playing: bool) -> None:
         """Take the next piece.
 

@@ -164,5 +164,6 @@ def test_where_in_a_long_piece_the_speech_is_matters() -> None:
     assert listener.burst_began_ms == 60
     assert listener.speaking_ms == 60
     assert listener.quiet_ms == 40
+    assert listener.burst_ms == 20
     listener.hear(b"", playing=True)
     assert listener.heard_ms == 120

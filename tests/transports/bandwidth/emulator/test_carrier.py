@@ -79,6 +79,7 @@ def test_a_whole_call(kit: Kit) -> None:
     assert report.answer_ms == pytest.approx(0)
     assert decode_mulaw(encode_mulaw(greeting)) in report.heard
     assert report.gave_up is None
+    assert [event.detail for event in report.named("bot quiet")] == ["after 1000 ms", "after 500 ms"]
     names = [event.name for event in report.events]
     assert [name for name in names if name.startswith(("bot", "caller"))] == [
         "bot speaks",
