@@ -6,6 +6,8 @@ Bandwidth sends `start`, `media` and `stop`; it takes `playAudio` and `clear`, a
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import msgspec
 
 from ..audio.formats import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat
@@ -42,7 +44,8 @@ class Track(msgspec.Struct, frozen=True, rename="camel"):
     media_format: MediaFormat | None = None
 
 
-class StartMessage(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class StartMessage:
     """The media stream starts: the first message on the socket.
 
     Attributes:
@@ -59,7 +62,7 @@ class StartMessage(msgspec.Struct, frozen=True):
     stream_id: str
     stream_name: str
     tracks: tuple[Track, ...] = ()
-    params: dict[str, str] = {}
+    params: dict[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 class MediaMessage(msgspec.Struct, frozen=True, gc=False, tag_field="eventType", tag="media"):
@@ -75,8 +78,12 @@ class MediaMessage(msgspec.Struct, frozen=True, gc=False, tag_field="eventType",
     payload: str
     sequence: int | None = msgspec.field(name="sequenceNumber", default=None)
 
+    def __repr__(self) -> str:
+        return f"MediaMessage(track={self.track!r}, sequence={self.sequence})"
 
-class StopMessage(msgspec.Struct, frozen=True):
+
+@dataclass(frozen=True, slots=True)
+class StopMessage:
     """The media stream is over.
 
     Attributes:

@@ -22,6 +22,9 @@ from .stream import INBOUND
 
 MAX_LEAD_MS = 3_000
 
+HANDLERS_DEADLINE_S = 1.0
+"""How long running event handlers may hold up the pipeline's end."""
+
 
 async def receive_start(socket: WebSocket, *, deadline_s: float) -> StartMessage:
     """Return the start message of a media stream; what comes before it is skipped.
@@ -93,7 +96,7 @@ class BandwidthTransport(BaseTransport):
             start,
             connected=self._client_connected,
             disconnected=self._client_disconnected,
-            released=self.cleanup,
+            released=self._release,
         )
         self._output = BandwidthOutput(self._line, max_lead_ms=max_lead_ms)
 
@@ -123,6 +126,14 @@ class BandwidthTransport(BaseTransport):
 
     async def _client_disconnected(self) -> None:
         await self._call("on_client_disconnected")
+
+    async def _release(self) -> None:
+        """Let event handlers finish, within a deadline."""
+        try:
+            async with asyncio.timeout(HANDLERS_DEADLINE_S):
+                await self.cleanup()
+        except TimeoutError:
+            logger.warning("{}: an event handler is left running", self)
 
     async def _call(self, event: str) -> None:
         await self._call_event_handler(  # pyright: ignore[reportUnknownMemberType]  pipecat's args are untyped

@@ -125,6 +125,22 @@ async def test_the_client_is_not_said_to_disconnect_when_the_bot_ends(place_call
 
 
 @in_virtual_time
+async def test_a_stuck_event_handler_does_not_hold_the_call(place_call: PlaceCall) -> None:
+    async with place_call() as one:
+
+        async def stuck(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        one.transport.add_event_handler(  # pyright: ignore[reportUnknownMemberType]  as above
+            "on_client_disconnected", stuck
+        )
+        await one.phone.socket.close()
+        await asyncio.sleep(0.1)
+        await one.end()
+        assert asyncio.get_running_loop().time() == pytest.approx(2.1)
+
+
+@in_virtual_time
 async def test_wrong_messages_cost_only_themselves(place_call: PlaceCall) -> None:
     async with place_call() as one:
         wrong = ["x", '{"eventType":"mark"}', media(9).replace("inbound", "outbound"), "y" * 100_000]

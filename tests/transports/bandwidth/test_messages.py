@@ -114,6 +114,11 @@ def test_a_wrong_message_is_told_by_its_kind_and_never_repeated(kind: str, messa
     assert caught.value.fault == "carrier"
 
 
+def test_no_content_is_in_a_repr() -> None:
+    assert payload() not in repr(parse(packet("media")))
+    assert "language" not in repr(parse(packet("start")))
+
+
 def test_unknown_fields_are_passed_over() -> None:
     assert parse(json.dumps(MEDIA | {"chunk": {"deep": [1, None]}})) == MediaMessage("inbound", "////")
 
