@@ -72,6 +72,12 @@ class _Request:
         """The parameter to ask for."""
         return next((p for p in self.wanted if p.required and p.name not in self.arguments), None)
 
+    @property
+    def call(self) -> CallTool:
+        """The tool call, with its arguments in the schema's order."""
+        given = {p.name: self.arguments[p.name] for p in self.wanted if p.name in self.arguments}
+        return CallTool(self.name, given)
+
     def take(self, text: str, asked: Parameter | None, today: date) -> None:
         """Add the arguments that the text gives."""
         given = fill(self.wanted, text, asked, today)
@@ -103,7 +109,7 @@ def _open_request(tools: Tools, history: History, today: date) -> _Request | Non
 def _answer(text: str, tools: Tools, history: History, today: date) -> list[Say | CallTool]:
     request = _open_request(tools, history, today)
     if request is not None and request.missing is None:
-        return [CallTool(request.name, request.arguments)]
+        return [request.call]
     if is_goodbye(text) or (request is None and _NO.fullmatch(text)):
         return _goodbye(tools)
     if request is not None and request.missing is not None:
@@ -122,7 +128,7 @@ def _told(tools: Tools, history: History) -> list[Say | CallTool]:
         if not isinstance(item, ToolOutput):
             break
         outputs.insert(0, item)
-    spoken = [output_in_words(output.name, output.output) for output in outputs if output.name != _END_CALL]
+    spoken = [output_in_words(output.output) for output in outputs if output.name != _END_CALL]
     used = {_END_CALL, *(output.name for output in outputs)}
     can = abilities([tool for tool in tools if tool.get("name") not in used])
     offer = f"I can also {can}." if can else _ANYTHING_ELSE

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 from ....speech.hibari_voice import HibariVoice
-from ....speech.interfaces import CallTool, Heard, Say, SpeechDetector, ToolOutput
+from ....speech.interfaces import CallTool, Ear, Heard, Say, SpeechDetector, ToolOutput, Voice
 from ....speech.silero_detector import SileroDetector
 from ....speech.whisper_ear import WhisperEar
 from .dialogue import greeting, next_turn
@@ -34,14 +34,16 @@ class OfflineBrain:
     banner = "offline demo brain: rules and small speech models, not a language model; it knows only its tools"
 
     def __init__(self, today: Callable[[], date] = date.today) -> None:
-        self.voice = HibariVoice()
-        self.ear = WhisperEar()
+        self._hibari = HibariVoice()
+        self._whisper = WhisperEar()
+        self.voice: Voice = self._hibari
+        self.ear: Ear = self._whisper
         self._today = today
 
     def warm_up(self) -> None:
         """Load everything now, so that the first answer is as fast as the others."""
-        self.voice.warm_up()
-        self.ear.warm_up()
+        self._hibari.warm_up()
+        self._whisper.warm_up()
         SileroDetector()
 
     def detector(self) -> SpeechDetector:

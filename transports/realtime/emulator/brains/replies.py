@@ -40,11 +40,10 @@ def abilities(tools: Sequence[Mapping[str, object]]) -> str:
     return " or ".join(words[0].lower() + words[1:] for words in firsts if words)
 
 
-def output_in_words(tool_name: str, output: str) -> str:
+def output_in_words(output: str) -> str:
     """Return what a tool gave back as one or a few sentences.
 
     Args:
-        tool_name: The tool.
         output: JSON text; any other text is spoken as it is.
     """
     try:
