@@ -329,6 +329,17 @@ def test_the_frames_that_end_a_call_keep_their_order() -> None:
     assert [type(frame) for frame in line.journal.frames] == [ToolCalledFrame, EndFrame, CancelFrame]
 
 
+def test_a_cancellation_after_the_end_passes_at_once() -> None:
+    async def play(line: Line) -> None:
+        await line.call("think", seconds=1)
+        await line.push(EndFrame())
+        await asyncio.sleep(10)
+        await line.push(CancelFrame())
+        assert [type(frame) for frame in line.journal.frames] == [ToolCalledFrame, EndFrame, CancelFrame]
+
+    on_a_line(play, think)
+
+
 @pytest.mark.parametrize("announced", [True, False])
 def test_cleanup_ends_what_runs_within_one_grace(announced: bool) -> None:
     async def play(line: Line) -> None:
