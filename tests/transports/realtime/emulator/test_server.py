@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from openai import AsyncOpenAI
-from openai.resources.realtime.realtime import AsyncRealtimeConnection
+from openai.resources.realtime.realtime import AsyncRealtimeConnection, AsyncRealtimeConnectionManager
 
 from callpipe.transports import websocket
 from callpipe.transports.audio.g711 import decode_mulaw, encode_mulaw
@@ -24,11 +23,23 @@ FAST = EmulatorSettings(first_audio_delay_ms=20, speed=20)
 TOOL: Any = {"type": "function", "name": "book", "parameters": {"type": "object"}}
 
 
-@asynccontextmanager
-async def official_client(server: RealtimeEmulatorServer) -> AsyncIterator[AsyncRealtimeConnection]:
-    client = AsyncOpenAI(base_url=server.url, api_key="sk-test")
-    async with client, client.realtime.connect(model="gpt-realtime") as connection:
-        yield connection
+Official = Callable[[RealtimeEmulatorServer], AsyncRealtimeConnectionManager]
+
+
+@pytest.fixture
+def official() -> Official:
+    """Connects the official client to a server.
+
+    It reads files when it is made, and asks the system about itself for its headers, which would block the loop.
+    """
+    client = AsyncOpenAI(base_url="http://127.0.0.1", api_key="sk-test")
+    assert client.default_headers
+
+    def connect(server: RealtimeEmulatorServer) -> AsyncRealtimeConnectionManager:
+        client.base_url = server.url
+        return client.realtime.connect(model="gpt-realtime")
+
+    return connect
 
 
 async def until(connection: AsyncRealtimeConnection, event_type: str, audio: bytearray | None = None) -> Any:
@@ -50,7 +61,9 @@ async def say(connection: AsyncRealtimeConnection, text: str) -> None:
         )
 
 
-async def test_the_official_client_holds_a_conversation(brain: Callable[..., Brain], valid: Valid) -> None:
+async def test_the_official_client_holds_a_conversation(
+    official: Official, brain: Callable[..., Brain], valid: Valid
+) -> None:
     asked: list[History] = []
     script = brain(
         [Say("Hello, how can I help?")],
@@ -61,7 +74,7 @@ async def test_the_official_client_holds_a_conversation(brain: Callable[..., Bra
     heard = bytearray()
     async with (
         RealtimeEmulatorServer(lambda: script, api_key="sk-test", settings=FAST) as server,
-        official_client(server) as connection,
+        official(server) as connection,
     ):
         created = await until(connection, "session.created")
         assert created.session.model == "gpt-realtime"
@@ -107,11 +120,11 @@ async def test_the_official_client_holds_a_conversation(brain: Callable[..., Bra
         valid({**logged.event, **missing})
 
 
-async def test_pcm_at_24_khz_and_real_time(brain: Callable[..., Brain]) -> None:
+async def test_pcm_at_24_khz_and_real_time(official: Official, brain: Callable[..., Brain]) -> None:
     heard = bytearray()
     async with (
         RealtimeEmulatorServer(lambda: brain([Say("hi")])) as server,
-        official_client(server) as connection,
+        official(server) as connection,
     ):
         started = asyncio.get_running_loop().time()
         await connection.response.create()
@@ -129,15 +142,15 @@ async def refusal(url: str, api_key: str | None = "sk-test") -> int | None:
     return refused.value.status
 
 
-async def test_what_is_refused_before_the_handshake(brain: Callable[..., Brain]) -> None:
-    async with RealtimeEmulatorServer(lambda: brain(), api_key="sk-test", max_sessions=1) as server:
+async def test_what_is_refused_before_the_handshake(official: Official, brain: Callable[..., Brain]) -> None:
+    async with RealtimeEmulatorServer(brain, api_key="sk-test", max_sessions=1) as server:
         model = "?model=gpt-realtime"
         assert await refusal(f"{server.url}/realtime{model}", None) == 401
         assert await refusal(f"{server.url}/realtime{model}", "sk-other") == 401
         assert await refusal(f"{server.url}/realtime{model}", "") == 401
         assert await refusal(f"{server.url}/chat{model}") == 404
         assert await refusal(f"{server.url}/realtime") == 400
-        async with official_client(server) as connection:
+        async with official(server) as connection:
             await until(connection, "session.created")
             assert await refusal(f"{server.url}/realtime{model}") == 429
         other = server.url.replace("/v1", "/openai/v1/realtime?model=my-deployment").replace("http", "ws", 1)
@@ -145,6 +158,11 @@ async def test_what_is_refused_before_the_handshake(brain: Callable[..., Brain])
             await asyncio.sleep(0.01)
         socket = await websocket.connect(other, headers={"Authorization": "bearer sk-test"}, deadline_s=5)
         await socket.close()
+
+
+async def read_to_the_end(socket: websocket.WebSocket) -> None:
+    while True:
+        await socket.receive()
 
 
 async def test_closing_the_server_closes_its_sessions(brain: Callable[..., Brain]) -> None:
@@ -158,13 +176,12 @@ async def test_closing_the_server_closes_its_sessions(brain: Callable[..., Brain
     assert server.live_sessions == 0
     assert server.logs[0].ended
     with pytest.raises(SocketClosedError) as closed:
-        while True:
-            await socket.receive()
+        await read_to_the_end(socket)
     assert closed.value.code == 1001
     await server.close()
 
 
-async def test_each_session_has_faults_of_its_own(brain: Callable[..., Brain]) -> None:
+async def test_each_session_has_faults_of_its_own(official: Official, brain: Callable[..., Brain]) -> None:
     faults = iter([[Disconnect(2, code=1011, reason="lost")], []])
     async with RealtimeEmulatorServer(
         lambda: brain([Say("hi")]), settings=FAST, faults=lambda: next(faults)
@@ -176,6 +193,6 @@ async def test_each_session_has_faults_of_its_own(brain: Callable[..., Brain]) -
         with pytest.raises(SocketClosedError) as closed:
             await first.receive()
         assert (closed.value.code, closed.value.reason) == (1011, "lost")
-        async with official_client(server) as connection:
+        async with official(server) as connection:
             await connection.response.create()
             await until(connection, "response.done")
