@@ -1,24 +1,19 @@
-"""The line's two tracks: small cases, and ten minutes against a carrier's playout on a clock of its own."""
+"""The line's two tracks, on a perfect line."""
 
 from __future__ import annotations
 
 import random
-import tracemalloc
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from callpipe.transports.audio.formats import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat, Encoding
-from callpipe.transports.audio.g711 import MULAW_SILENCE, decode_mulaw, encode_mulaw
+from callpipe.transports.audio.formats import PCMU_8K, AudioFormat, Encoding
+from callpipe.transports.audio.g711 import MULAW_SILENCE
 from callpipe.transports.audio.line_tracks import MAX_WAITING_S, LineAudio, LineTracks
 from callpipe.transports.audio.playhead import CarrierClock, Playhead
-from callpipe.transports.audio.resampler import StreamResampler
 from callpipe.transports.errors import FormatMismatchError
 from callpipe.transports.frames import EncodedAudio
 
@@ -337,250 +332,6 @@ class TestFinish:
         assert line.tracks.finish(1.0) is None
 
 
-Samples = NDArray[np.float64]
-
-
-def samples_of(mulaw: bytes) -> Samples:
-    return np.frombuffer(decode_mulaw(mulaw), "<i2").astype(np.float64)
-
-
-def band_noise(seconds: float, seed: int) -> bytes:
-    """PCM of 24 kHz with the telephone's band."""
-    noise = np.random.default_rng(seed).normal(0, 5_000, int(seconds * 8_000)).clip(-32_768, 32_767)
-    return StreamResampler(8_000, 24_000).resample(noise.astype("<i2").tobytes())
-
-
-@pytest.mark.parametrize("chunk", [2, 482, 961, 9_600])
-def test_pcm_is_given_as_pcmu_in_step_and_without_seams(chunk: int) -> None:
-    chunk = chunk // 2 * 2
-    pcm = band_noise(0.5, seed=4)
-    whole = StreamResampler(24_000, 8_000)
-    expected = encode_mulaw((whole.resample(pcm) + whole.flush())[round(whole.delay_ms * 8) * 2 :])
-    line = Line()
-    line.hear(2)
-    for at in range(0, len(pcm), chunk):
-        line.say(Piece(pcm[at : at + chunk], PCM_24K))
-    for _ in range(30):
-        line.hear(1)
-        line.take()
-    assert line.bot == (SILENCE * 2 * PACKET + expected).ljust(32 * PACKET, SILENCE)
-
-
-def test_a_run_may_change_its_format() -> None:
-    line, said = Line(), distinct(PACKET)
-    line.hear(1)
-    line.say(Piece(bytes(2 * 320), PCM_16K))
-    line.say(Piece(said))
-    line.say(Piece(bytes(2 * 480), PCM_24K))
-    line.say(Piece(said))
-    line.hear(5)
-    line.take()
-    assert line.bot == SILENCE * 2 * PACKET + said + SILENCE * PACKET + said + SILENCE * PACKET
-
-
-def test_pcm_is_cut_at_what_was_heard() -> None:
-    line, pcm = Line(), band_noise(1.0, seed=5)
-    line.hear(1)
-    line.say(Piece(pcm, PCM_24K))
-    line.hear(3)
-    line.playhead.cleared(line.now + 0.0105)
-    line.hear(4)
-    line.take()
-    heard = len(line.bot.rstrip(SILENCE))
-    assert heard == pytest.approx(4 * PACKET + 84, abs=3)
-
-
-class CarrierPlayout:
-    """What the caller hears: queued audio plays on the carrier's own clock, a clear empties the queue."""
-
-    def __init__(self, seconds: float, rate: float) -> None:
-        self.rate = rate
-        self.heard = bytearray(SILENCE * int((seconds + 60) * rate))
-        self.ends_at = 0
-        self.cuts: list[int] = []
-
-    def play(self, audio: bytes, arrival: float) -> None:
-        start = max(int(arrival * self.rate), self.ends_at)
-        self.heard[start : start + len(audio)] = audio
-        self.ends_at = start + len(audio)
-
-    def clear(self, arrival: float) -> None:
-        at = int(arrival * self.rate)
-        if at < self.ends_at:
-            self.heard[at : self.ends_at] = SILENCE * (self.ends_at - at)
-            self.ends_at = at
-            self.cuts.append(at)
-
-
-class Conversation:
-    """A bot answers in deltas faster than real time and is cut at random; sample 0 is spoken at 0.0 s."""
-
-    def __init__(
-        self, *, seconds: float, drift_ppm: float, jitter_ms: float, seed: int, delay_ms: float = 0
-    ) -> None:
-        self.rate = 8_000 * (1 + drift_ppm * 1e-6)
-        self.random = random.Random(seed)
-        self.jitter_ms = jitter_ms
-        self.delay_ms = delay_ms
-        self.seconds = seconds
-        self.carrier = CarrierPlayout(seconds, self.rate)
-        self.playhead, self.clock = Playhead(), CarrierClock()
-        self.tracks = LineTracks(self.playhead, self.clock)
-        self.events = sorted(self._packets() + self._answers(), key=lambda event: event[0])
-        self.given: list[LineAudio] = []
-        self.last_arrival = 0.0
-        self.spoken = 0
-
-    def _late(self) -> float:
-        return (self.delay_ms + self.random.uniform(0, self.jitter_ms)) / 1000
-
-    def _packets(self) -> list[tuple[float, str, bytes]]:
-        """Caller's packets, 0.5 % of them lost, in the order they were spoken."""
-        arrival, events = 0.0, list[tuple[float, str, bytes]]()
-        for number in range(int(self.seconds * self.rate / PACKET)):
-            arrival = max(arrival, (number + 1) * PACKET / self.rate + self._late())
-            lost = number > 0 and self.random.random() < 0.005
-            events.append((arrival, "lost" if lost else "packet", b""))
-        return events
-
-    def _answers(self) -> list[tuple[float, str, bytes]]:
-        now, events, number = 0.7, list[tuple[float, str, bytes]](), 0
-        while now < self.seconds - 15:
-            number += 1
-            deltas = self.random.randint(3, 40)
-            noise = np.random.default_rng(number).normal(0, 6_000, deltas * 1_600).clip(-32_768, 32_767)
-            audio = encode_mulaw(noise.astype("<i2").tobytes())
-            ends = now
-            for at in range(0, len(audio), 1_600):
-                events.append((now + at / 1_600 * 0.06, "say", audio[at : at + 1_600]))
-                ends = max(ends, events[-1][0]) + 0.2
-            if self.random.random() < 0.4:
-                cut = self.random.uniform(now + deltas * 0.06, now + deltas * 0.2 + 0.1)
-                events.append((cut, "clear", b""))
-                now = cut + self.random.choice([0.0, 0.3, 2.0])
-            else:
-                now += deltas * 0.2 + self.random.uniform(0.2, 2.0)
-        return events
-
-    def _arrives(self, now: float) -> float:
-        self.last_arrival = max(self.last_arrival, now + self._late())
-        return self.last_arrival
-
-    def run(self) -> None:
-        for now, what, audio in self.events:
-            if what == "say":
-                self.say(now, audio)
-            elif what == "clear":
-                self.playhead.cleared(now)
-                self.carrier.clear(self._arrives(now))
-            else:
-                self.hear(now, lost=what == "lost")
-        self._keep(self.tracks.finish(self.events[-1][0]))
-
-    def say(self, now: float, audio: bytes) -> None:
-        self.playhead.sent(len(audio) / 8, now)
-        self.tracks.sent(EncodedAudio(audio=audio), now)
-        self.carrier.play(audio, self._arrives(now))
-
-    def hear(self, now: float, *, lost: bool) -> None:
-        self.spoken += PACKET
-        if not lost:
-            self.clock.received(self.spoken, now)
-            self.tracks.received(self.spoken - PACKET, CALLER)
-            if self.spoken % (5 * PACKET) == 0:
-                self._keep(self.tracks.take(now))
-
-    def _keep(self, taken: LineAudio | None) -> None:
-        if taken is not None:
-            self.given.append(taken)
-
-
-def segments(heard: bytes, cuts: Sequence[int]) -> list[tuple[int, int]]:
-    """Stretches of sound between cuts and pauses of more than 2 ms, at least 300 ms long."""
-    sounds = np.flatnonzero(np.frombuffer(heard, np.uint8) != 0xFF)
-    breaks = np.flatnonzero(np.diff(sounds) > 16)
-    starts = [int(sounds[0]), *(int(sounds[at + 1]) for at in breaks)]
-    ends = [*(int(sounds[at]) + 1 for at in breaks), int(sounds[-1]) + 1]
-    found: list[tuple[int, int]] = []
-    for start, end in zip(starts, ends, strict=True):
-        inner = [cut for cut in cuts if start < cut < end]
-        bounds = [start, *inner, end]
-        found += [(a, b) for a, b in pairwise(bounds) if b - a >= 2_400]
-    return found
-
-
-def best_match(recorded: Samples, heard: Samples, start: int, end: int, reach: int) -> tuple[float, int]:
-    """Return the highest cross-correlation of a segment within the reach, and its lag in samples."""
-    segment = heard[start:end]
-    first = max(start - reach, 0)
-    stretch = recorded[first : end + reach]
-    size = 1 << int(stretch.size + segment.size).bit_length()
-    products = np.fft.irfft(np.fft.rfft(stretch, size) * np.conj(np.fft.rfft(segment, size)), size)
-    lag = int(np.argmax(products[: stretch.size - segment.size + 1]))
-    found = stretch[lag : lag + segment.size]
-    norm = float(np.linalg.norm(found) * np.linalg.norm(segment))
-    return float(found @ segment) / max(norm, 1e-9), first + lag - start
-
-
-@pytest.mark.parametrize(("drift_ppm", "seed"), [(100.0, 1), (-100.0, 2), (0.0, 3)])
-def test_ten_minutes_are_recorded_as_the_caller_heard_them(drift_ppm: float, seed: int) -> None:
-    call = Conversation(seconds=600, drift_ppm=drift_ppm, jitter_ms=30, seed=seed)
-    call.run()
-
-    position = 0
-    for taken in call.given:
-        assert taken.position == position
-        assert len(taken.caller) == len(taken.bot)
-        position += len(taken.bot)
-    assert position == call.spoken
-    assert abs(position - call.seconds * call.rate) <= 0.020 * 8_000
-
-    bot = b"".join(taken.bot for taken in call.given)
-    recorded, heard = samples_of(bot), samples_of(bytes(call.carrier.heard[:position]))
-    stretches = segments(bytes(call.carrier.heard[:position]), call.carrier.cuts)
-    assert len(stretches) > 80
-    assert len(call.carrier.cuts) > 20
-    for start, end in stretches:
-        correlation, lag = best_match(recorded, heard, start, end, reach=480)
-        assert correlation >= 0.95, (start, end, correlation)
-        assert abs(lag) <= 0.035 * 8_000, (start, lag)
-
-
-def test_a_long_answer_is_followed_without_gaps_on_a_drifting_clock() -> None:
-    call = Conversation(seconds=120, drift_ppm=100, jitter_ms=30, seed=6)
-    said = distinct(100 * 8_000)
-    call.events = [event for event in call.events if event[1] not in ("say", "clear")]
-    call.events += [(1.0 + at / 8_000 * 0.8, "say", said[at : at + 1_600]) for at in range(0, len(said), 1_600)]
-    call.events.sort(key=lambda event: event[0])
-    call.run()
-    bot = b"".join(taken.bot for taken in call.given)
-    assert said in bot
-    assert abs(bot.index(said) - bytes(call.carrier.heard).index(said)) <= 0.035 * 8_000
-
-
-def test_memory_stays_constant_over_the_call() -> None:
-    playhead, clock = Playhead(), CarrierClock()
-    tracks = LineTracks(playhead, clock)
-    sizes: list[int] = []
-    tracemalloc.start()
-    for packet in range(50 * 240):
-        now = 1.0 + packet * 0.02
-        clock.received((packet + 1) * PACKET, now)
-        tracks.received(packet * PACKET, bytes(bytearray(CALLER)))
-        if packet % 500 == 0:
-            for _ in range(45):
-                playhead.sent(200, now, str(packet))
-                tracks.sent(EncodedAudio(audio=bytes(bytearray(1_600))), now)
-        if packet % 1_500 == 400:
-            playhead.cleared(now)
-        if packet % 5 == 0:
-            tracks.take(now)
-        if packet % 500 == 499:
-            sizes.append(tracemalloc.get_traced_memory()[0])
-    tracemalloc.stop()
-    assert max(sizes[12:]) - max(sizes[:12]) < 20_000  # in two minutes both tracks have 1,920,000 bytes
-
-
 steps = st.one_of(
     st.tuples(st.sampled_from(["hear", "lose"]), st.integers(1, 12)),
     st.tuples(st.just("say"), st.integers(0, 3_000)),
@@ -588,6 +339,7 @@ steps = st.one_of(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(steps, max_size=60))
 def test_any_call_gives_exactly_what_was_heard(script: list[tuple[str, int]]) -> None:
     line = Line()
@@ -621,24 +373,3 @@ def test_any_call_gives_exactly_what_was_heard(script: list[tuple[str, int]]) ->
     for before, after in pairwise(line.given):
         assert after.position == before.position + len(before.caller)
         assert len(after.caller) == len(after.bot)
-
-
-@given(
-    st.sampled_from([PCM_8K, PCM_16K, PCM_24K]),
-    st.lists(st.tuples(st.integers(0, 2_000), st.integers(0, 8), st.booleans()), max_size=30),
-)
-def test_pcm_of_any_sizes_keeps_both_tracks_in_step(
-    audio_format: AudioFormat, script: list[tuple[int, int, bool]]
-) -> None:
-    line = Line()
-    line.hear(1)
-    for samples, packets, clears in script:
-        line.say(Piece(bytes(2 * samples), audio_format))
-        line.hear(packets)
-        line.take()
-        if clears:
-            line.playhead.cleared(line.now)
-    line.hear(1)
-    finished = line.tracks.finish(line.now)
-    line.given += [finished] if finished else []
-    assert len(line.caller) == len(line.bot) == line.packets * PACKET

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callpipe.transports.audio.playhead import MAX_ITEMS, CarrierClock, Playhead
@@ -75,6 +75,14 @@ class TestPlayhead:
         playhead.sent(100, 2.0, "a")
         assert playhead.cleared(2.03) == {"a": pytest.approx(70)}
 
+    @pytest.mark.parametrize("duration_ms", [20.0, 33.3, 200.125, 7.7])
+    def test_at_its_end_an_item_is_heard_to_the_last_bit(self, duration_ms: float) -> None:
+        for number in range(500):
+            playhead, now = Playhead(), 100_000 + number * 0.7
+            playhead.sent(duration_ms, now, "a")
+            assert playhead.heard_ms("a", playhead.ends_at) == duration_ms
+            assert playhead.cleared(playhead.ends_at) == {}
+
     def test_nothing_was_sent(self) -> None:
         playhead = Playhead()
         assert playhead.ends_at == 0.0
@@ -138,6 +146,7 @@ steps = st.one_of(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(steps, max_size=40), st.sampled_from([0, 60, 150]))
 def test_agrees_with_a_playout_of_single_milliseconds(
     script: list[tuple[str, int, str | None]], line_delay_ms: int
@@ -163,6 +172,7 @@ waits = st.floats(0, 1.0)
 pieces = st.tuples(st.floats(0.125, 500), st.sampled_from(["a", "b"]), waits, st.booleans(), waits)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(pieces, max_size=30))
 def test_heard_never_exceeds_what_was_sent_and_never_decreases(
     script: list[tuple[float, str, float, bool, float]],

@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -120,6 +120,7 @@ def test_output_is_the_same_however_the_stream_is_cut(from_rate: int, to_rate: i
         assert made + resampler.flush() == expected, size
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.sampled_from(PAIRS),
     st.binary(max_size=3_000).map(lambda audio: audio[: len(audio) // 2 * 2]),
