@@ -156,17 +156,17 @@ class CallLife:
             ending.cancel()
         if not done:
             return "max duration"
-        if ending in done:
-            return "bot"
         if stream_over in done:
             return self._told_to_end or "caller"
-        return "bot failed"
+        if ending not in done:
+            self._ongoing.wants(Apologise("the pipeline did not start"))
+        return "bot failed" if isinstance(self._ongoing.intent, Apologise) else "bot"
 
     async def _ended(self, run: asyncio.Task[None], worker: PipelineWorker, control: CallControl) -> bool:
         """Ask the pipeline to end, then to cancel; return whether it did either in time."""
         if not run.done() and not control.ending.is_set():
             await worker.queue_frame(EndFrame())
-        unheard_s = self._call.transport.playhead.unheard_ms(self._call.clock()) / 1000
+        unheard_s = self._call.transport.unheard_ms(self._call.clock()) / 1000
         stream_lives = not self._stream_over.is_set()
         await asyncio.wait({run}, timeout=self._deadlines.end_s + (unheard_s if stream_lives else 0.0))
         if not run.done():
