@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from loguru import logger
 
 from ...errors import SocketBacklogError, SocketClosedError
-from ...speech.interfaces import Brain, CallTool, Heard, Say, ToolOutput
+from ...speech.interfaces import Brain, CallTool, Heard, Say, SpeechDetector, ToolOutput
 from ...websocket import WebSocket
 from .client_items import Hear
 from .errors import RequestError, where
@@ -101,6 +101,7 @@ async def serve_session(
     served = _ServedSession(
         socket=socket,
         brain=brain,
+        detector=await run(brain.detector),
         settings=settings or EmulatorSettings(),
         clock=clock,
         run=run,
@@ -118,6 +119,7 @@ class _ServedSession:
         *,
         socket: WebSocket,
         brain: Brain,
+        detector: SpeechDetector,
         settings: EmulatorSettings,
         clock: Callable[[], float],
         run: Run,
@@ -134,7 +136,7 @@ class _ServedSession:
         self._log = log
         self._events = ServerEvents()
         expires_at = int(time.time() + settings.max_duration_s)
-        self._session = Session(model, brain.detector(), expires_at=expires_at, events=self._events)
+        self._session = Session(model, detector, expires_at=expires_at, events=self._events)
         self._tasks: set[asyncio.Task[None]] = set()
         self._hearing: set[asyncio.Task[None]] = set()
         self._answering: dict[str, asyncio.Task[None]] = {}
@@ -181,7 +183,8 @@ class _ServedSession:
                     self._answering[response.id] = task
                     task.add_done_callback(lambda _, key=response.id: self._answering.pop(key, None))
                 case Abandon():
-                    self._answering[reaction.response.id].cancel()
+                    if answering := self._answering.get(reaction.response.id):
+                        answering.cancel()
                 case _:
                     self._send([reaction])
         self._arm()

@@ -22,6 +22,7 @@ from .served_session import EmulatorSettings, Run, in_thread, serve_session
 from .session_log import SessionLog
 
 _GOING_AWAY = 1001
+_INTERNAL_ERROR = 1011
 _LOGS_KEPT = 256
 
 
@@ -29,7 +30,7 @@ class RealtimeEmulatorServer:
     """Serves realtime sessions at any path that ends in ``/realtime``; an async context manager.
 
     Args:
-        brain_factory: Makes the brain of one session.
+        brain_factory: Makes the brain of one session; it may block.
         host: Address to listen at.
         port: Port to listen at, 0 for a free one.
         api_key: What clients have to bring as a bearer token; None takes everybody.
@@ -67,7 +68,7 @@ class RealtimeEmulatorServer:
         self._max_sessions = max_sessions
         self._closing_deadline_s = closing_deadline_s
         self._server: asyncio.Server | None = None
-        self._sessions: dict[asyncio.Task[SessionLog], WebSocket] = {}
+        self._sessions: dict[asyncio.Task[None], WebSocket] = {}
 
     @property
     def url(self) -> str:
@@ -123,20 +124,25 @@ class RealtimeEmulatorServer:
     def _opened(self, model: str, socket: WebSocket) -> None:
         log = SessionLog()
         self.logs.append(log)
-        session = serve_session(
-            socket,
-            self._brain_factory(),
-            settings=self._settings,
-            run=self._run,
-            faults=self._faults(),
-            log=log,
-            model=model,
-        )
-        task = asyncio.create_task(session)
+        task = asyncio.create_task(self._serve(model, socket, log))
         self._sessions[task] = socket
         task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[SessionLog]) -> None:
+    async def _serve(self, model: str, socket: WebSocket, log: SessionLog) -> None:
+        try:
+            await serve_session(
+                socket,
+                await self._run(self._brain_factory),
+                settings=self._settings,
+                run=self._run,
+                faults=self._faults(),
+                log=log,
+                model=model,
+            )
+        finally:
+            await socket.close(_INTERNAL_ERROR, deadline_s=self._closing_deadline_s)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
         self._sessions.pop(task, None)
         failure = None if task.cancelled() else task.exception()
         if failure is not None:

@@ -30,7 +30,7 @@ Official = Callable[[RealtimeEmulatorServer], AsyncRealtimeConnectionManager]
 def official() -> Official:
     """Connects the official client to a server.
 
-    It reads files when it is made, and asks the system about itself for its headers, which would block the loop.
+    It is made outside the loop: it reads files, and asks the system about itself for its headers.
     """
     client = AsyncOpenAI(base_url="http://127.0.0.1", api_key="sk-test")
     assert client.default_headers
@@ -179,6 +179,20 @@ async def test_closing_the_server_closes_its_sessions(brain: Callable[..., Brain
         await read_to_the_end(socket)
     assert closed.value.code == 1001
     await server.close()
+
+
+async def test_a_brain_that_cant_be_made_costs_its_session(logged: list[str]) -> None:
+    def no_brain() -> Brain:
+        raise RuntimeError("a secret")
+
+    async with RealtimeEmulatorServer(no_brain) as server:
+        url = f"{server.url}/realtime?model=m".replace("http", "ws", 1)
+        socket = await websocket.connect(url, headers={}, deadline_s=5)
+        with pytest.raises(SocketClosedError) as closed:
+            await socket.receive()
+        assert closed.value.code == 1011
+    assert [message for message in logged if "RuntimeError" in message]
+    assert "secret" not in "".join(logged)
 
 
 async def test_each_session_has_faults_of_its_own(official: Official, brain: Callable[..., Brain]) -> None:

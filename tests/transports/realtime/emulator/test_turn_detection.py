@@ -55,6 +55,16 @@ class TestTurnDetection:
         assert talk.types(talk.append(encode_mulaw(words))) == ["input_audio_buffer.speech_started"]
         assert "input_audio_buffer.speech_stopped" in talk.types(talk.append(b"\xff" * 400))
 
+    @pytest.mark.parametrize(("eagerness", "silence_ms"), [("high", 300), ("auto", 700), ("low", 1500)])
+    def test_semantic_detection_waits_the_longer_the_less_eager_it_is(
+        self, talk: Talk, eagerness: str, silence_ms: int
+    ) -> None:
+        detection = {"type": "semantic_vad", "eagerness": eagerness}
+        talk.update(audio={"input": {"format": PCMU, "turn_detection": detection}})
+        talk.append(encode_mulaw(talk.tones("one")))
+        assert talk.append(b"\xff" * 8 * (silence_ms - 20)) == []
+        assert talk.types(talk.append(b"\xff" * 8 * 40))[0] == "input_audio_buffer.speech_stopped"
+
     def test_one_event_may_bring_several_turns(self, talk: Talk) -> None:
         talk.update(
             audio={
