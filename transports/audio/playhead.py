@@ -12,6 +12,9 @@ from dataclasses import dataclass
 MAX_ITEMS = 64
 """Items whose heard figures stay readable."""
 
+ROUNDING_S = 1e-6
+"""What is less than this from its end is heard: sums of times and durations round, and a sample is longer."""
+
 INBOUND_SAMPLE_RATE = 8_000
 """Samples a second of the inbound track (PCMU), by the carrier's clock."""
 
@@ -37,15 +40,19 @@ class Span:
     duration_ms: float
     cut: bool = False
 
+    def is_heard(self, now: float) -> bool:
+        """Whether all of this piece has been heard at `now`."""
+        return now >= self.ends_at - ROUNDING_S
+
     def heard_ms(self, now: float) -> float:
         """Return the milliseconds of this piece that have been heard at `now`."""
-        if now >= self.ends_at:
+        if self.is_heard(now):
             return self.duration_ms
         return min(max((now - self.starts_at) * 1000, 0.0), self.duration_ms)
 
     def clear(self, now: float) -> None:
         """Drop what has not been heard at `now`."""
-        if now >= self.ends_at:
+        if self.is_heard(now):
             return
         self.duration_ms = self.heard_ms(now)
         self.ends_at = max(now, self.starts_at)
@@ -131,7 +138,7 @@ class Playhead:
         return max(self._ends_at - now, 0.0) * 1000
 
     def _forget_finished(self, now: float) -> None:
-        while self._spans and self._spans[0].ends_at <= now:
+        while self._spans and self._spans[0].is_heard(now):
             self._finish(self._spans.popleft())
 
     def _finish(self, span: Span) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from callpipe.transports.audio.playhead import MAX_ITEMS, CarrierClock, Playhead
@@ -83,6 +83,13 @@ class TestPlayhead:
             assert playhead.heard_ms("a", playhead.ends_at) == duration_ms
             assert playhead.cleared(playhead.ends_at) == {}
 
+    def test_a_clear_at_the_very_end_is_not_misled_by_rounding(self) -> None:
+        playhead = Playhead()
+        playhead.sent(191, 0.013, "a")
+        assert playhead.ends_at > 0.204  # 0.013 + 0.191 rounds up
+        assert playhead.cleared(0.204) == {}
+        assert playhead.heard_ms("a", 0.204) == 191
+
     def test_nothing_was_sent(self) -> None:
         playhead = Playhead()
         assert playhead.ends_at == 0.0
@@ -148,6 +155,7 @@ steps = st.one_of(
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.lists(steps, max_size=40), st.sampled_from([0, 60, 150]))
+@example([("wait", 13, None), ("send", 191, "a"), ("wait", 191, None), ("clear", 0, None)], 0)
 def test_agrees_with_a_playout_of_single_milliseconds(
     script: list[tuple[str, int, str | None]], line_delay_ms: int
 ) -> None:
