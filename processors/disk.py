@@ -108,6 +108,17 @@ def shared_writer() -> DiskWriter:
 os.register_at_fork(after_in_child=shared_writer.cache_clear)
 
 
+def create_private_folder(folder: Path) -> None:
+    """Create a folder, and those above it, as far as they are missing, with mode 0700.
+
+    Raises:
+        OSError: A folder cannot be created.
+    """
+    if not folder.is_dir():
+        create_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def open_private(path: Path, flags: int) -> int:
     """Open a file that only its owner may read, creating it and its folders when they are missing.
 
@@ -121,7 +132,7 @@ def open_private(path: Path, flags: int) -> int:
     Raises:
         OSError: The file or a folder cannot be opened or created.
     """
-    _create_folder(path.parent)
+    create_private_folder(path.parent)
     return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
@@ -139,9 +150,3 @@ def write_all(descriptor: int, content: bytes, position: int | None = None) -> N
             written = os.pwrite(descriptor, rest, position)
             position += written
         rest = rest[written:]
-
-
-def _create_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        _create_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
