@@ -189,7 +189,7 @@ def _told(folder: Path, report: CallReport, booking: DemoBooking) -> dict[str, A
         ],
         "tool_calls": [
             {
-                "name": event["name"],
+                "name": event["tool_name"],
                 "arguments": json.loads(event["arguments"]),
                 "outcome": event["outcome"],
                 "duration_ms": event["duration_ms"],

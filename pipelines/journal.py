@@ -25,7 +25,7 @@ from pipecat.frames.frames import (
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 
 from callpipe.processors.disk import DiskWriter, open_private, shared_writer, write_all
-from callpipe.transports.frames import CallEventFrame, ToolCalledFrame
+from callpipe.transports.frames import CallEventFrame
 from callpipe.transports.lane import DOWNSTREAM
 
 Seconds = TypeVar("Seconds", float, None)
@@ -192,10 +192,7 @@ class JournalObserver(BaseObserver):
             logger.error("call {}: {} was not journaled: {!r}", self._journal.call_id, frame.name, failure)
 
     def _write(self, frame: Frame) -> None:
-        if isinstance(frame, ToolCalledFrame):
-            # The tool's name; fields() leaves out whatever pipecat's Frame has a field of the same name for.
-            self._journal.write(frame.event, at=frame.at, name=frame.name, **frame.fields())
-        elif isinstance(frame, CallEventFrame):
+        if isinstance(frame, CallEventFrame):
             self._journal.write(frame.event, at=frame.at, **frame.fields())
         elif isinstance(frame, ErrorFrame):
             processor = frame.processor.name if frame.processor else None
@@ -322,7 +319,7 @@ def _bot_line(event: Event) -> str:
 
 
 def _tool_line(event: Event) -> str:
-    called = f"{event['name']}({_one_line(event['arguments'])}) -> {_one_line(event['output'])}"
+    called = f"{event['tool_name']}({_one_line(event['arguments'])}) -> {_one_line(event['output'])}"
     return f"Tool: {called} [{event['outcome']}, {event['duration_ms']:.0f} ms]"
 
 

@@ -139,13 +139,13 @@ class ToolCallFrame(DataFrame):
 
     Attributes:
         call_id: The model's id of this tool call; the answer carries it back.
-        name: The tool's name.
+        tool_name: The tool's name.
         arguments: The arguments as the model wrote them: JSON text, possibly broken.
     """
 
     interruptible: bool = field(default=False, init=False)
     call_id: str
-    name: str
+    tool_name: str
     arguments: str = field(repr=False)
 
 
@@ -155,16 +155,17 @@ class ToolResultFrame(DataFrame):
 
     Attributes:
         call_id: The tool call's id.
-        name: The tool's name.
+        tool_name: The tool's name.
         output: JSON text for the model.
-        outcome: ``ok``, ``error``, ``timeout`` or ``refused`` (no such tool, or arguments that do not fit).
+        outcome: ``ok``, ``error``, ``timeout``, ``refused`` (no such tool, or arguments that do not fit) or
+            ``cancelled`` (the call ended while the tool ran).
         duration_ms: How long the tool ran.
         ends_call: The tool asks for the call to end once the caller has heard what the bot is saying.
     """
 
     interruptible: bool = field(default=False, init=False)
     call_id: str
-    name: str
+    tool_name: str
     output: str = field(repr=False)
     outcome: str
     duration_ms: float = 0.0
@@ -350,17 +351,17 @@ class ToolCalledFrame(CallEventFrame):
 
     Attributes:
         call_id: The model's id of the tool call.
-        name: The tool.
+        tool_name: The tool.
         arguments: As the model wrote them, JSON text.
         output: What the model was answered, JSON text.
-        outcome: ``ok``, ``error``, ``timeout`` or ``refused``.
+        outcome: As in `ToolResultFrame`.
         duration_ms: How long the tool ran.
     """
 
     event: ClassVar[str] = "tool_call"
 
     call_id: str
-    name: str
+    tool_name: str
     arguments: str = field(repr=False)
     output: str = field(repr=False)
     outcome: str

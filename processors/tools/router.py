@@ -111,7 +111,7 @@ class ToolRouter(MediaProcessor):
         refusal = self._refusal(call)
         if refusal is None:
             self._running += 1
-            answering = self._run(call, self._known[call.name])
+            answering = self._run(call, self._known[call.tool_name])
         else:
             answering = self._give(call, refusal, 0.0)
         task = asyncio.create_task(answering, name=f"{self} tool call")
@@ -122,8 +122,8 @@ class ToolRouter(MediaProcessor):
         """Return why a call can't run, if so."""
         if self._closing:
             return problem("refused", "The call is ending; nothing was done.")
-        if call.name not in self._known:
-            return problem("refused", self._unknown(call.name))
+        if call.tool_name not in self._known:
+            return problem("refused", self._unknown(call.tool_name))
         if self._running >= self._max_running:
             return problem(
                 "refused", f"Busy: {self._running} tools are running. Call again when one has answered."
@@ -152,7 +152,7 @@ class ToolRouter(MediaProcessor):
         """Answer the model, and the journal."""
         result = ToolResultFrame(
             call_id=call.call_id,
-            name=call.name,
+            tool_name=call.tool_name,
             output=answer.output,
             outcome=answer.outcome,
             duration_ms=duration_ms,
@@ -161,14 +161,12 @@ class ToolRouter(MediaProcessor):
         audit = ToolCalledFrame(
             at=self._clock(),
             call_id=call.call_id,
-            name=call.name,
+            tool_name=call.tool_name,
             arguments=call.arguments,
             output=answer.output,
             outcome=answer.outcome,
             duration_ms=duration_ms,
         )
-        # pipecat names every frame when it is made, over the field.
-        result.name = audit.name = call.name
         await self.push_frame(result, UPSTREAM)
         await self.push_frame(audit, DOWNSTREAM)
 

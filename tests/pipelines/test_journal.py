@@ -49,13 +49,12 @@ NEW_YEAR = 1_767_225_600.0
 TOOL_CALL = ToolCalledFrame(
     at=0.0,
     call_id="t1",
-    name="",
+    tool_name="find_order",
     arguments='{"number": 17}',
     output='{"state": "sent"}',
     outcome="ok",
     duration_ms=12.4,
 )
-TOOL_CALL.name = "find_order"
 
 
 class Clock:
@@ -271,7 +270,7 @@ def test_the_observer_writes_each_event_once(path: Path, writer: DiskWriter) -> 
         "barge_in": {"item_id": "i", "believed_ms": 1.0, "generated_ms": 2.0},
         "caller_turn": {"item_id": "i", "text": "hello"},
         "tool_call": {
-            "name": "find_order",
+            "tool_name": "find_order",
             "call_id": "t1",
             "arguments": '{"number": 17}',
             "output": '{"state": "sent"}',
@@ -313,7 +312,7 @@ def events_of(*events: tuple[float, str | CallEventFrame]) -> list[dict[str, Any
         if isinstance(told, str):
             entries.append({"t": t, "time": time, "event": told})
         else:
-            entries.append({"t": t, "time": time, "event": told.event, "name": told.name} | told.fields())
+            entries.append({"t": t, "time": time, "event": told.event} | told.fields())
     return [json.loads(json.dumps(entry)) for entry in entries]
 
 

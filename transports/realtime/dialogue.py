@@ -122,9 +122,7 @@ class Dialogue:
             return []
         if not self._calls.made(item.call_id, response_id):
             return []
-        call = ToolCallFrame(call_id=item.call_id, name=item.name, arguments=item.arguments or "")
-        call.name = item.name  # pipecat names every frame when it is made, over the field
-        return [call]
+        return [ToolCallFrame(call_id=item.call_id, tool_name=item.name, arguments=item.arguments or "")]
 
     def call_done(self, event: FunctionCallDone, _now: float) -> Sequence[Happening]:
         """Take a tool call whose arguments are complete."""

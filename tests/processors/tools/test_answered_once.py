@@ -121,8 +121,7 @@ def test_every_call_is_answered_exactly_once(
         router = ToolRouter([act], max_running=3, clock=asyncio.get_running_loop().time)
         model, journal = await started(router)
         for number, (name, arguments, _) in enumerate(calls):
-            call = ToolCallFrame(call_id=f"call_{number}", name=name, arguments=arguments)
-            call.name = name
+            call = ToolCallFrame(call_id=f"call_{number}", tool_name=name, arguments=arguments)
             await router.queue_frame(call, DOWNSTREAM)
             await asyncio.sleep(pause)
         for disturbance in disturbances:

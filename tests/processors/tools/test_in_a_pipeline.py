@@ -86,9 +86,7 @@ async def run(processors: list[FrameProcessor], observer: BaseObserver, play: Pl
 
 
 def call_of(name: str, arguments: str = "{}", call_id: str = "call_1") -> ToolCallFrame:
-    call = ToolCallFrame(call_id=call_id, name=name, arguments=arguments)
-    call.name = name
-    return call
+    return ToolCallFrame(call_id=call_id, tool_name=name, arguments=arguments)
 
 
 @tool

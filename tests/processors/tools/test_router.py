@@ -63,8 +63,7 @@ class Line:
         await self.write(name, json.dumps(arguments), call_id)
 
     async def write(self, name: str, arguments: str, call_id: str = "call_1") -> None:
-        call = ToolCallFrame(call_id=call_id, name=name, arguments=arguments)
-        call.name = name
+        call = ToolCallFrame(call_id=call_id, tool_name=name, arguments=arguments)
         await self.push(call)
 
     async def push(self, frame: Frame) -> None:
@@ -133,11 +132,11 @@ def test_a_call_is_answered_upstream_and_audited_downstream() -> None:
     line = on_a_line(play, add)
     [result] = line.model.frames
     assert isinstance(result, ToolResultFrame)
-    assert (result.call_id, result.name, result.output) == ("call_1", "add", '{"result":3}')
+    assert (result.call_id, result.tool_name, result.output) == ("call_1", "add", '{"result":3}')
     assert (result.outcome, result.duration_ms, result.ends_call) == ("ok", pytest.approx(1000), False)
     [audit] = line.journal.frames
     assert isinstance(audit, ToolCalledFrame)
-    assert (audit.call_id, audit.name, audit.arguments) == ("call_1", "add", '{"a": 1, "b": 2}')
+    assert (audit.call_id, audit.tool_name, audit.arguments) == ("call_1", "add", '{"a": 1, "b": 2}')
     assert (audit.output, audit.outcome) == (result.output, "ok")
     assert (audit.at, audit.duration_ms) == (pytest.approx(1), pytest.approx(1000))
 
@@ -146,7 +145,7 @@ def test_other_frames_pass_both_ways() -> None:
     async def play(line: Line) -> None:
         await line.push(TextFrame("down"))
         await line.router.queue_frame(TextFrame("up"), UPSTREAM)
-        await line.router.queue_frame(ToolCallFrame(call_id="c", name="add", arguments="{}"), UPSTREAM)
+        await line.router.queue_frame(ToolCallFrame(call_id="c", tool_name="add", arguments="{}"), UPSTREAM)
         await line.router.queue_frame(EndFrame(), UPSTREAM)
 
     line = on_a_line(play, add)
@@ -171,7 +170,7 @@ def test_a_tool_knows_its_call_and_may_end_it() -> None:
 
     line = on_a_line(play, look, keep, end_call)
     assert [(one.call_id, one.tool_name, one.resources) for one in contexts] == [("call_1", "keep", "the call")]
-    assert [(result.name, result.ends_call) for result in line.model.results] == [
+    assert [(result.tool_name, result.ends_call) for result in line.model.results] == [
         ("keep", False),
         ("end_call", True),
     ]
@@ -218,7 +217,7 @@ def test_an_unknown_tool_is_refused_and_the_nearest_named(name: str, told: str) 
     line = on_a_line(play, think, add)
     assert line.outcomes == {"call_1": "refused"}
     assert line.told() == {"error": told}
-    assert [audit.name for audit in line.journal.audits] == [name]
+    assert [audit.tool_name for audit in line.journal.audits] == [name]
 
 
 def test_a_call_that_comes_twice_is_answered_once() -> None:

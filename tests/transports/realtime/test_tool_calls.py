@@ -40,7 +40,7 @@ def test_a_call_is_given_out_once_however_often_it_is_told(serve: Serve) -> None
     ]
 
     calls = [one for one in happened if isinstance(one, ToolCallFrame)]
-    assert [(call.call_id, call.name, call.arguments) for call in calls] == [
+    assert [(call.call_id, call.tool_name, call.arguments) for call in calls] == [
         ("call_1", "book_table", '{"date":"2026-12-01"}')
     ]
 
@@ -249,3 +249,17 @@ def test_the_goodbye_is_over_when_its_audio_is_where_no_transport_tells(serve: S
 
     assert due == pytest.approx(server.now + 1)
     assert server.session.due(due)[-1] == CallOver("goodbye heard")
+
+
+def test_an_answer_that_comes_while_another_response_is_live_is_followed_up_after_it(serve: Serve) -> None:
+    server = serve()
+    server.begins()
+    server.calls("call_1")
+    server.ends()
+    server.begins("resp_2")
+
+    server.answers("call_1")
+    assert server.sent_types() == ["conversation.item.create"]
+
+    server.ends("resp_2")
+    assert server.sent_types() == ["response.create"]
