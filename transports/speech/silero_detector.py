@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .edge_finder import EdgeFinder
 from .extra import import_extra
 from .interfaces import SpeechEdge
 
@@ -48,13 +49,9 @@ class SileroDetector:
     """
 
     def __init__(self, silence_ms: int = 500) -> None:
-        self.silence_ms = silence_ms
         self._model = _model()
         self._incomplete = b""
-        self._speaking = False
-        self._now_ms = 0.0
-        self._unchanged_ms = 0.0
-        """Until when the audio agrees with `_speaking`."""
+        self._edges = EdgeFinder(frame_ms=_WINDOW_MS, onset_ms=_MIN_SPEECH_MS, silence_ms=silence_ms)
         self._forget()
 
     def detect(self, pcm: bytes) -> list[SpeechEdge]:
@@ -62,11 +59,13 @@ class SileroDetector:
         audio = self._incomplete + pcm
         whole = len(audio) - len(audio) % (2 * _WINDOW)
         self._incomplete = audio[whole:]
-        windows = np.frombuffer(audio[:whole], "<i2").reshape(-1, _WINDOW).astype(np.float32) / np.float32(
-            32768
-        )
-        edges = [self._edge(self._probability(window)) for window in windows]
+        samples = np.frombuffer(audio[:whole], "<i2").astype(np.float32) / np.float32(32768)
+        edges = [self._edges.take(self._is_speech(window)) for window in samples.reshape(-1, _WINDOW)]
         return [edge for edge in edges if edge is not None]
+
+    def _is_speech(self, window: NDArray[np.float32]) -> bool:
+        needed = _SPEECH_GOES_ON if self._edges.speaking else _SPEECH_BEGINS
+        return self._probability(window) >= needed
 
     def _probability(self, window: NDArray[np.float32]) -> float:
         """Return how likely the next window is speech."""
@@ -78,21 +77,6 @@ class SileroDetector:
         if self._silent_windows * _WINDOW_MS >= _SILENCE_TO_FORGET_MS:
             self._forget()
         return float(probability[0, 0])
-
-    def _edge(self, probability: float) -> SpeechEdge | None:
-        """Take the next window's probability and give the edge it reveals."""
-        self._now_ms += _WINDOW_MS
-        speech = probability >= (_SPEECH_GOES_ON if self._speaking else _SPEECH_BEGINS)
-        if speech == self._speaking:
-            self._unchanged_ms = self._now_ms
-            return None
-        needed_ms = self.silence_ms if self._speaking else _MIN_SPEECH_MS
-        if self._now_ms - self._unchanged_ms < needed_ms:
-            return None
-        edge = SpeechEdge(started=speech, at_ms=self._unchanged_ms)
-        self._speaking = speech
-        self._unchanged_ms = self._now_ms
-        return edge
 
     def _forget(self) -> None:
         """Clear the model's memory."""

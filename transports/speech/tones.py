@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .edge_finder import EdgeFinder
 from .interfaces import SpeechEdge
 
 __all__ = ["CHARACTER_MS", "ToneDetector", "ToneEar", "ToneVoice"]
@@ -102,12 +103,8 @@ class ToneDetector:
     """Mean square of a loud frame's samples."""
 
     def __init__(self, silence_ms: int = 500) -> None:
-        self.silence_ms = silence_ms
         self._incomplete = b""
-        self._speaking = False
-        self._now_ms = 0
-        self._unchanged_ms = 0
-        """Until when the audio agrees with `_speaking`."""
+        self._edges = EdgeFinder(frame_ms=self._FRAME_MS, onset_ms=self._ONSET_MS, silence_ms=silence_ms)
 
     def detect(self, pcm: bytes) -> list[SpeechEdge]:
         """Take the next PCM16 mono audio at 8 kHz and give the edges found in it."""
@@ -116,22 +113,8 @@ class ToneDetector:
         self._incomplete = audio[whole:]
         samples = np.frombuffer(audio[:whole], "<i2").astype(np.float64)
         power = (samples.reshape(-1, self._FRAME_BYTES // 2) ** 2).mean(axis=1)
-        edges = [self._edge(bool(loud)) for loud in power > self._LOUD]
+        edges = [self._edges.take(bool(loud)) for loud in power > self._LOUD]
         return [edge for edge in edges if edge is not None]
-
-    def _edge(self, loud: bool) -> SpeechEdge | None:
-        """Take the next frame and give the edge it reveals."""
-        self._now_ms += self._FRAME_MS
-        if loud == self._speaking:
-            self._unchanged_ms = self._now_ms
-            return None
-        needed_ms = self.silence_ms if self._speaking else self._ONSET_MS
-        if self._now_ms - self._unchanged_ms < needed_ms:
-            return None
-        edge = SpeechEdge(started=loud, at_ms=float(self._unchanged_ms))
-        self._speaking = loud
-        self._unchanged_ms = self._now_ms
-        return edge
 
 
 @dataclass

@@ -29,7 +29,7 @@ _NO = re.compile(r"\W*(?:no|nope|no,? that is fine)\W*", re.IGNORECASE)
 
 
 def greeting(instructions: str) -> str:
-    """Return the sentence that the instructions quote, or a greeting."""
+    """Return the sentence that the instructions dictate, or a greeting."""
     return requested_sentence(instructions) or "Hello! How can I help you?"
 
 
@@ -37,7 +37,7 @@ def next_turn(instructions: str, tools: Tools, history: History, today: date) ->
     """Return the answer to the newest item of the conversation.
 
     Args:
-        instructions: The response's instructions; a sentence quoted in them is said when nothing new was heard.
+        instructions: The response's instructions; a sentence they dictate is said when nothing new was heard.
         tools: The session's tools.
         history: The conversation, oldest first.
         today: The day that "tomorrow" comes after.
@@ -59,7 +59,7 @@ class _Request:
 
     tool: Mapping[str, object]
     wanted: list[Parameter]
-    arguments: dict[str, object] = field(default_factory=dict[str, object])
+    arguments: dict[str, object] = field(default_factory=dict[str, object], repr=False)
     understood: bool = True
     """The newest words of the caller gave an argument, or the request itself."""
 

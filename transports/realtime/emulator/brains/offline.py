@@ -51,7 +51,7 @@ class OfflineBrain:
         return SileroDetector(_DETECTOR_SILENCE_MS)
 
     def greet(self, instructions: str) -> list[Say | CallTool]:
-        """Say the sentence that the instructions quote, or a greeting."""
+        """Say the sentence that the instructions dictate, or a greeting."""
         return [Say(greeting(instructions))]
 
     def answer(

@@ -19,6 +19,10 @@ _QUESTIONS = {
     Kind.DATE: "For which day?",
     Kind.PHONE: "What is the phone number?",
 }
+_DICTATED = re.compile(r"\b[Ss]ay (?:exactly|only|just|this|the following)\b[^:\n]*:\s*(?P<words>\S.*)")
+_QUOTED = re.compile(
+    r"(?:\b(?i:say|greet|greeting|begin|start|open|ask)\b[^.\n\"“]*|^)[\"“](?P<words>[^\"”]*\w[^\"”]*)[\"”]"
+)
 _AFFIRMED = {"yes", "true", "ok", "done"}
 
 
@@ -66,9 +70,16 @@ def output_in_words(output: str) -> str:
 
 
 def requested_sentence(instructions: str) -> str | None:
-    """Return the sentence that instructions want said word by word: the last one in quotation marks."""
-    quoted = re.findall(r'"([^"]+)"|“([^”]+)”', instructions)
-    return next((text.strip() for pair in reversed(quoted) for text in pair if text.strip()), None)
+    """Return the sentence that instructions want said word by word, None when they want none.
+
+    Understood are ``Say exactly this: ...`` to the end of the line, and a sentence in quotation marks after a
+    word like "say" or "greet".
+    """
+    dictated = _DICTATED.search(instructions)
+    quoted = _QUOTED.search(dictated["words"] if dictated else instructions)
+    if dictated and (quoted is None or quoted.start() > 0):
+        return dictated["words"].strip()
+    return quoted and quoted["words"].strip()
 
 
 def _sentence(text: str) -> str:

@@ -13,8 +13,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, mod
 
 from ....errors import Fault, TransportsError
 
-__all__ = ["PLACEHOLDER", "Rule", "Script", "ScriptError", "ScriptedCall"]
+__all__ = ["PLACEHOLDER", "RECEPTIONIST", "Rule", "Script", "ScriptError", "ScriptedCall"]
 
+RECEPTIONIST = Path(__file__).with_name("receptionist.yaml")
+"""A script for a restaurant's receptionist with the tools opening_hours, book_table and end_call."""
 PLACEHOLDER = re.compile(r"\{(\w+(?:\.\w+)*)\}")
 """A name in braces, or several joined by dots."""
 
@@ -115,7 +117,7 @@ class Script(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     greeting: str | None = None
-    """Said first; without it, the sentence that the instructions quote."""
+    """Said first; without it, the sentence that the instructions dictate."""
     rules: list[Rule] = []
     fallback: str = "I did not understand that."
     """Said when no rule matches what was heard."""

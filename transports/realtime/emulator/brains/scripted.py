@@ -62,7 +62,7 @@ class ScriptedBrain:
         """Do what the first matching rule says.
 
         Tool outputs that no rule answers are met with silence. Where nothing new was heard, the sentence that
-        the instructions quote is said.
+        the instructions dictate is said.
         """
         match history[-1] if history else None:
             case Heard(text):

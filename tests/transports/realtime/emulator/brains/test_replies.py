@@ -57,9 +57,15 @@ def test_abilities_are_the_tools_own_words() -> None:
     [
         ('Greet the caller with: "Luigi\'s, good evening!"', "Luigi's, good evening!"),
         ('You are "Bo". Say exactly “Hello, how are you?”', "Hello, how are you?"),
+        ("Greet the caller. Say exactly this, and nothing else: Luigi's! Hello?", "Luigi's! Hello?"),
+        ('Say exactly this: Welcome to "Luigi\'s"!', 'Welcome to "Luigi\'s"!'),
+        ('Say exactly this: "Welcome." Then wait.', "Welcome."),
+        ("Say only this:\nGood evening!\n\nBe kind.", "Good evening!"),
         ("You answer the telephone of Luigi's.", None),
-        ('""', None),
+        ('You are "Bo". When the caller says goodbye, call "end_call".', None),
+        ('Say ""', None),
+        ("Say exactly this:", None),
     ],
 )
-def test_the_quoted_sentence_is_requested(instructions: str, sentence: str | None) -> None:
+def test_the_dictated_sentence_is_found(instructions: str, sentence: str | None) -> None:
     assert requested_sentence(instructions) == sentence

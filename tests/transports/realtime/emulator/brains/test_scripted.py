@@ -2,13 +2,10 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from importlib import resources
-from pathlib import Path
 
 import pytest
 
-from callpipe.transports.realtime.emulator import brains
-from callpipe.transports.realtime.emulator.brains import Script, ScriptedBrain
+from callpipe.transports.realtime.emulator.brains import RECEPTIONIST, Script, ScriptedBrain
 from callpipe.transports.speech.demo_words import (
     DEMO_BOOKING_SENTENCES,
     DEMO_GOODBYES,
@@ -29,8 +26,7 @@ def brain_of(yaml: str) -> ScriptedBrain:
 
 @pytest.fixture
 def receptionist() -> ScriptedBrain:
-    with resources.as_file(resources.files(brains) / "receptionist.yaml") as path:
-        return ScriptedBrain(Script.load(Path(path)))
+    return ScriptedBrain(Script.load(RECEPTIONIST))
 
 
 def test_the_first_matching_rule_is_taken() -> None:
@@ -123,4 +119,4 @@ def test_the_receptionist_answers_the_rest_of_a_demo_call(receptionist: Scripted
         "", TOOLS, [ToolOutput("opening_hours", json.dumps({"day": "monday", "hours": "closed"}))]
     )
     assert isinstance(told[0], Say)
-    assert told[0].text.startswith("On monday our hours are closed.")
+    assert told[0].text.startswith("On monday it is closed.")
