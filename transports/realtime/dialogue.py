@@ -61,9 +61,9 @@ class Dialogue:
         self._calls = ToolCalls()
         self._outbox = outbox
 
-    def ask(self) -> None:
+    def proceed(self, now: float) -> None:
         """Ask for the next response that is owed, unless one is live or asked for."""
-        request = self.responses.ask()
+        request = self.responses.ask(now)
         if request is not None:
             self._outbox.append(request)
 
@@ -86,10 +86,11 @@ class Dialogue:
         live.cut = True
         return stopped
 
-    def began(self, response_id: str) -> str | None:
+    def began(self, response_id: str, request_id: str | None) -> str | None:
         """Note that a response is live; return the id of the one that is over thereby, if any.
 
-        The server runs one at a time. One that it began by itself answers the outputs the conversation holds.
+        The server runs one at a time. One that it began by itself, without a request of ours, answers the tools'
+        outputs that the conversation holds.
         """
         responses = self.responses
         previous = None if responses.live is None else responses.live.response_id
@@ -97,7 +98,7 @@ class Dialogue:
             return None
         if previous is not None:
             self.over(previous)
-        asked = responses.created(response_id)
+        asked = responses.created(response_id, request_id)
         if not asked and self._calls.all_confirmed:
             responses.satisfied()
         return previous

@@ -120,6 +120,12 @@ class Response(msgspec.Struct, frozen=True):
     status_details: StatusDetails | None = None
     output: list[Item] | None = None
     usage: Usage | None = None
+    metadata: dict[str, str] | None = None
+
+    @property
+    def request_id(self) -> str | None:
+        """Which request of ours it answers (`create_response`); None for one the server began by itself."""
+        return (self.metadata or {}).get("request")
 
     @property
     def failure(self) -> tuple[str, str]:
@@ -366,14 +372,8 @@ def truncate_item(item_id: str, content_index: int, audio_end_ms: int) -> bytes:
 
     The server refuses a cut beyond the audio it generated.
     """
-    return _encode(
-        {
-            "type": "conversation.item.truncate",
-            "item_id": item_id,
-            "content_index": content_index,
-            "audio_end_ms": audio_end_ms,
-        }
-    )
+    cut = {"item_id": item_id, "content_index": content_index, "audio_end_ms": audio_end_ms}
+    return _encode({"type": "conversation.item.truncate", **cut})
 
 
 def delete_item(item_id: str) -> bytes:
@@ -382,13 +382,15 @@ def delete_item(item_id: str) -> bytes:
 
 
 def create_response(event_id: str, instructions: str | None = None) -> bytes:
-    """Ask for a response. An error that refuses it names `event_id`.
+    """Ask for a response. An error that refuses it names `event_id`, and the response itself does.
 
     Args:
         event_id: Our id of this request.
         instructions: Takes the place of the session's instructions for this one response.
     """
-    response = {} if instructions is None else {"instructions": instructions}
+    response: dict[str, Any] = {"metadata": {"request": event_id}}
+    if instructions is not None:
+        response["instructions"] = instructions
     return _encode({"type": "response.create", "event_id": event_id, "response": response})
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from .events import cancel_response, create_response
 
+REQUEST_DEADLINE_S = 5.0
+"""How long a request may stay unanswered; then it is given up, and the next may be made."""
+
 MAX_OVER = 64
 """Responses that are over and still recognised, so that their late audio is dropped."""
 
@@ -30,6 +33,7 @@ class LiveResponse:
 class _Request:
     event_id: str
     instructions: str | None
+    deadline: float
     cancelled: bool = False
 
 
@@ -67,19 +71,34 @@ class Responses:
         if None in self._wanted:
             self._wanted.remove(None)
 
-    def ask(self) -> bytes | None:
+    @property
+    def due(self) -> float | None:
+        """When the request in flight is given up, in s; None while there is none."""
+        return None if self._asked is None else self._asked.deadline
+
+    def give_up(self, now: float) -> None:
+        """Forget a request that was not answered in time."""
+        if self._asked is not None and now >= self._asked.deadline:
+            self._asked = None
+
+    def ask(self, now: float) -> bytes | None:
         """Return the request for the next wanted response, or None while another is live or asked for."""
         if self.live is not None or self._asked is not None or not self._wanted:
             return None
         self._requests += 1
-        self._asked = _Request(f"create_{self._requests}", self._wanted.popleft())
-        return create_response(self._asked.event_id, self._asked.instructions)
+        event_id, instructions = f"create_{self._requests}", self._wanted.popleft()
+        self._asked = _Request(event_id, instructions, now + REQUEST_DEADLINE_S)
+        return create_response(event_id, instructions)
 
-    def created(self, response_id: str) -> bool:
+    def created(self, response_id: str, request_id: str | None) -> bool:
         """Note that a response began; return whether it was asked for."""
-        asked, self._asked = self._asked, None
-        self.live = LiveResponse(response_id, cut=asked is not None and asked.cancelled)
-        return asked is not None
+        self.live = LiveResponse(response_id)
+        asked = self._asked
+        if asked is None or asked.event_id != request_id:
+            return request_id is not None
+        self.live.cut = asked.cancelled
+        self._asked = None
+        return True
 
     def refused(self, event_id: str | None, *, another_is_live: bool) -> bool:
         """Note an error about the client event `event_id`; return whether that was the request in flight.

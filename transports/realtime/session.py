@@ -171,6 +171,7 @@ class RealtimeSession:
         """Return when `due` has to be called, in s, or None."""
         farewell = self._dialogue.farewell.deadline
         times = [self._ready_due, self._caller.answer_due, self._speech.due, farewell]
+        times.append(self._dialogue.responses.due)
         if farewell is not None and self._speech.assumed and self._speech.playhead.ends_at > now:
             times.append(self._speech.playhead.ends_at)
         return min((time for time in times if time is not None), default=None)
@@ -182,12 +183,13 @@ class RealtimeSession:
             happened += self._refused("timeout", f"settings not confirmed within {READY_DEADLINE_S:g} s")
         if self._caller.answer_due is not None and now >= self._caller.answer_due:
             self._caller.answer_due = None
+        self._dialogue.responses.give_up(now)
         return [*happened, *self._proceed(now)]
 
     def _proceed(self, now: float) -> list[Happening]:
         """Ask for a response that is owed, when nobody else has the word; end the call when it is time."""
         if self.ready and self._caller.leaves_the_word:
-            self._dialogue.ask()
+            self._dialogue.proceed(now)
         heard = self._dialogue.goodbye_given() and not self._speech.unheard(now)
         return [*self._dialogue.farewell.conclude(now, heard=heard)]
 
@@ -201,7 +203,7 @@ class RealtimeSession:
         self._model = event.session.model or self._model
         if self._greeting:
             self._dialogue.responses.want(greeting_instructions(self._greeting))
-            self._dialogue.ask()
+            self._dialogue.proceed(now)
         self.outbox.extend(events.append_audio(packet.payload) for packet in self._held.release())
         lost = f"{self._held.dropped} packets of caller audio came before the session was ready"
         fault = self._faults.report("caller_audio_dropped", lost, now) if self._held.dropped else []
@@ -229,7 +231,7 @@ class RealtimeSession:
         return [CallerStopped()] if self._caller.stopped(now) else []
 
     def _created(self, event: events.ResponseCreated, now: float) -> list[Happening]:
-        return self._began(event.response.id, now)
+        return self._began(event.response.id, now, event.response.request_id)
 
     def _audio(self, event: events.AudioDelta, now: float) -> list[Happening]:
         responses = self._dialogue.responses
@@ -273,9 +275,9 @@ class RealtimeSession:
             happened += self._faults.report(*response.failure, now)
         return happened
 
-    def _began(self, response_id: str, now: float) -> list[Happening]:
+    def _began(self, response_id: str, now: float, request_id: str | None = None) -> list[Happening]:
         self._caller.response_began()
-        previous = self._dialogue.began(response_id)
+        previous = self._dialogue.began(response_id, request_id)
         return [] if previous is None else self._speech.response_over(previous, now)
 
     def _refused(self, code: str, explanation: str) -> list[Happening]:

@@ -48,6 +48,7 @@ class Server:
         self.playhead = Playhead()
         self.happened: list[Happening] = []
         self._events = 0
+        self._requests: list[dict[str, str]] = []
         self.session.opened(self.now, connecting_since=self.now - 0.2)
         if ready:
             self.sent()
@@ -68,6 +69,9 @@ class Server:
     def sent(self) -> list[dict[str, Any]]:
         messages = [json.loads(message) for message in self.session.outbox]
         self.session.outbox.clear()
+        self._requests += [
+            message["response"]["metadata"] for message in messages if message["type"] == "response.create"
+        ]
         return messages
 
     def sent_types(self) -> list[str]:
@@ -93,7 +97,9 @@ class Server:
         self.says("response.output_audio.done", response_id=response_id, item_id=item_id)
 
     def begins(self, response_id: str = "resp_1") -> None:
-        self.says("response.created", response={"id": response_id})
+        """A response begins: the one that was asked for and seen by `sent`, or else one of the server's own."""
+        metadata = self._requests.pop(0) if self._requests else None
+        self.says("response.created", response={"id": response_id, "metadata": metadata})
 
     def ends(self, response_id: str = "resp_1", status: str = "completed") -> Sequence[Happening]:
         return self.says(

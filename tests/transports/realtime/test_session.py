@@ -191,7 +191,8 @@ def test_a_refused_request_is_made_again_after_the_live_response(serve: Serve) -
 
     server.ends("resp_0")
     again = server.sent()
-    assert [message["response"] for message in again] == [asked["response"]]
+    said = [message["response"]["instructions"] for message in again]
+    assert said == [asked["response"]["instructions"]]
 
 
 def test_errors_are_survived_and_reported_ever_more_seldom(serve: Serve) -> None:
@@ -282,3 +283,19 @@ def test_a_lost_socket_leaves_nothing_to_send(serve: Serve) -> None:
 
     assert server.sent() == []
     assert server.says("session.updated") == []
+
+
+def test_a_request_that_is_not_answered_is_given_up_after_five_seconds(serve: Serve) -> None:
+    server = serve(greeting="Good morning.")
+    server.sent()
+    server.says("response.created", response={"id": "resp_0", "metadata": None})
+    server.calls("call_1", "resp_0")
+    server.ends("resp_0")
+    server.answers("call_1")
+    assert server.sent_types() == ["conversation.item.create"]
+
+    due = server.due()
+    assert due == server.now + 5
+    server.session.due(due)
+
+    assert server.sent_types() == ["response.create"]

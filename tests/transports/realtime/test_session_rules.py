@@ -103,9 +103,9 @@ class AnyServer(RuleBasedStateMachine):
     def tell(self, **event: Any) -> None:
         self.to_session.append({"event_id": self.number("event"), **event})
 
-    def begin(self) -> None:
+    def begin(self, metadata: dict[str, str] | None = None) -> None:
         self.server_live = self.number("resp")
-        self.tell(type="response.created", response={"id": self.server_live})
+        self.tell(type="response.created", response={"id": self.server_live, "metadata": metadata})
 
     def end(self, status: str) -> None:
         if self.server_live is not None:
@@ -120,8 +120,7 @@ class AnyServer(RuleBasedStateMachine):
         event = self.to_server.popleft()
         match event["type"]:
             case "response.create" if self.server_live is None:
-                self.begin()
-                self.to_session[-1]["asked"] = True
+                self.begin(event["response"]["metadata"])
             case "response.create":
                 error = {"code": "conversation_already_has_active_response", "event_id": event["event_id"]}
                 self.tell(type="error", error=error)
@@ -133,13 +132,15 @@ class AnyServer(RuleBasedStateMachine):
                 pass
 
     @precondition(lambda self: self.to_session)
-    @rule(twice=st.booleans())
-    def session_hears(self, twice: bool) -> None:
-        event = self.to_session.popleft()
+    @rule(events=st.integers(1, 8), twice=st.booleans())
+    def session_hears(self, events: int, twice: bool) -> None:
+        for _ in range(min(events, len(self.to_session))):
+            self.hear(self.to_session.popleft(), twice=twice)
+
+    def hear(self, event: dict[str, Any], *, twice: bool) -> None:
         if event["type"] == "response.created":
             self.told_live = event["response"]["id"]
-            if event.pop("asked", False):
-                self.requests_in_flight -= 1
+            self.requests_in_flight -= event["response"]["metadata"] is not None
         elif event["type"] == "response.done" and event["response"]["id"] == self.told_live:
             self.told_live = None
         elif event["type"] == "error":
@@ -178,6 +179,15 @@ class AnyServer(RuleBasedStateMachine):
         self.calls[call_id] = 0
         about = {"call_id": call_id, "name": "look_up", "arguments": "{}"}
         self.tell(type="response.function_call_arguments.done", response_id=self.server_live, **about)
+
+    @precondition(lambda self: self.server_live is None)
+    @rule(goes_on=st.booleans())
+    def server_only_calls_a_tool(self, goes_on: bool) -> None:
+        self.begin()
+        self.server_calls_a_tool()
+        self.end("completed")
+        if goes_on:
+            self.begin()
 
     @rule(status=st.sampled_from(["completed", "failed", "cancelled"]))
     def server_ends_its_response(self, status: str) -> None:
@@ -218,6 +228,11 @@ class AnyServer(RuleBasedStateMachine):
 
     @rule(ms=st.sampled_from([5, 100, 300, 2000]))
     def time_passes(self, ms: int) -> None:
+        while self.requests_in_flight:  # the server answers a request sooner than it is given up
+            if self.to_server:
+                self.server_reads()
+            else:
+                self.hear(self.to_session.popleft(), twice=False)
         end = self.now + ms / 1000
         while (due := self.session.next_due(self.now)) is not None and due <= end:
             assert due >= self.now - 1e-9
@@ -245,7 +260,7 @@ class AnyServer(RuleBasedStateMachine):
         assert self.over <= 1
 
 
-AnyServer.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+AnyServer.TestCase.settings = settings(max_examples=150, stateful_step_count=80, deadline=None)
 TestAnyServer = AnyServer.TestCase
 
 

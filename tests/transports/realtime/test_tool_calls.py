@@ -216,6 +216,8 @@ def test_a_goodbye_that_never_comes_is_waited_for_twenty_seconds(serve: Serve) -
     server.calls("call_1")
     server.ends()
     server.answers("call_1", ends_call=True)
+    server.sent()
+    server.begins("resp_2")
     due = server.due()
 
     assert due == server.now + 20
