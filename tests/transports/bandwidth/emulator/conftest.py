@@ -16,10 +16,14 @@ import httpx
 import pytest
 
 from callpipe.transports.audio.g711 import encode_mulaw
+from callpipe.transports.bandwidth.emulator.caller import Caller
 from callpipe.transports.bandwidth.emulator.carrier import Carrier
 from callpipe.transports.bandwidth.emulator.line import Line
+from callpipe.transports.bandwidth.emulator.report import CallReport
+from callpipe.transports.bandwidth.emulator.script import parse_script
 from callpipe.transports.errors import SocketClosedError, SocketRefusedError
 from callpipe.transports.loopback import socket_pair
+from callpipe.transports.virtual_time import run_virtual
 from callpipe.transports.websocket import WebSocket
 
 Bot = Callable[["BotSocket"], Awaitable[None]]
@@ -175,11 +179,31 @@ class FakeServer:
             await socket.socket.close()
 
 
+def basic(user: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+async def silent_bot(socket: BotSocket) -> None:
+    await socket.until_closed()
+
+
+def place(server: FakeServer, script: str, line: Line | None = None, **settings: Any) -> CallReport:
+    """Place a call in virtual time."""
+
+    async def main() -> CallReport:
+        report = await server.carrier(line, **settings).place_call(Caller(parse_script(script), ToneOnly()))
+        await asyncio.gather(*server.bots)
+        return report
+
+    return run_virtual(main())
+
+
 @dataclass
 class Kit:
     """What the tests of a whole call work with."""
 
     server: type[FakeServer]
+    place: Callable[..., CallReport]
     voice: type[ToneOnly]
     tone: Callable[..., bytes]
     bxml: Callable[..., str]
@@ -189,4 +213,4 @@ class Kit:
 
 @pytest.fixture
 def kit() -> Kit:
-    return Kit(FakeServer, ToneOnly, tone, bxml, STREAM, STREAM_AND_WAIT)
+    return Kit(FakeServer, place, ToneOnly, tone, bxml, STREAM, STREAM_AND_WAIT)

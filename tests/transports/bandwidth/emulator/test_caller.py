@@ -167,3 +167,12 @@ def test_where_in_a_long_piece_the_speech_is_matters() -> None:
     assert listener.burst_ms == 20
     listener.hear(b"", playing=True)
     assert listener.heard_ms == 120
+
+
+def test_a_bot_that_sends_silence_without_end_does_not_speak_without_end() -> None:
+    listener = Listener()
+    listener.hear(LOUD, playing=True)
+    for _ in range(25):
+        assert listener.speaking
+        listener.hear(QUIET, playing=True)
+    assert not listener.speaking

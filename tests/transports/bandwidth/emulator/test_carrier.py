@@ -3,9 +3,8 @@ from __future__ import annotations
 import array
 import asyncio
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from callpipe.transports.audio.g711 import decode_mulaw, encode_mulaw
@@ -13,35 +12,19 @@ from callpipe.transports.bandwidth.emulator.caller import Caller
 from callpipe.transports.bandwidth.emulator.line import Line
 from callpipe.transports.bandwidth.emulator.report import CallReport, CarrierEvent
 from callpipe.transports.bandwidth.emulator.script import parse_script
-from callpipe.transports.loopback import LoopbackSocket
 from callpipe.transports.virtual_time import run_virtual
 
+from .conftest import basic, silent_bot
+
 if TYPE_CHECKING:
-    from .conftest import BotSocket, FakeServer, Kit
+    from .conftest import BotSocket, Kit
 
 HANG_UP_AFTER_A_SECOND = "steps: [{silence: {ms: 1000}}, hang_up]"
 STAY = "steps: [{silence: {ms: 60000}}]"
 
 
-def basic(user: str, password: str) -> str:
-    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
-
-
-def place(kit: Kit, server: FakeServer, script: str, line: Line | None = None, **settings: Any) -> CallReport:
-    async def main() -> CallReport:
-        report = await server.carrier(line, **settings).place_call(Caller(parse_script(script), kit.voice()))
-        await asyncio.gather(*server.bots)
-        return report
-
-    return run_virtual(main())
-
-
 def sounding(pcm: bytes) -> list[int]:
     return [position for position, sample in enumerate(array.array("h", pcm)) if sample]
-
-
-async def silent_bot(socket: BotSocket) -> None:
-    await socket.until_closed()
 
 
 def test_a_whole_call(kit: Kit) -> None:
@@ -60,7 +43,7 @@ def test_a_whole_call(kit: Kit) -> None:
     script = (
         "steps: [{wait_for_bot: {quiet_ms: 500}}, {say: question}, {wait_for_bot: {quiet_ms: 500}}, hang_up]"
     )
-    report = place(kit, server, script)
+    report = kit.place(server, script)
 
     assert server.events() == ["initiate", "mediaStreamStarted", "mediaStreamStopped", "disconnect"]
     assert server.webhooks[0].authorization == basic("bandwidth", "secret")
@@ -93,7 +76,7 @@ def test_a_whole_call(kit: Kit) -> None:
 
 def test_the_server_gets_every_packet_when_it_is_due_and_what_the_caller_said(kit: Kit) -> None:
     server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait)}, silent_bot)
-    report = place(kit, server, "steps: [{silence: {ms: 100}}, {say: abcd}, {silence: {ms: 100}}, hang_up]")
+    report = kit.place(server, "steps: [{silence: {ms: 100}}, {say: abcd}, {silence: {ms: 100}}, hang_up]")
     media = server.sockets[0].media()
     assert [at for at, _ in media] == [pytest.approx(0.02 * (n + 1)) for n in range(20)]
     assert [message["sequenceNumber"] for _, message in media] == [str(n + 1) for n in range(20)]
@@ -113,7 +96,7 @@ def test_what_the_caller_heard_of_an_answer_they_cut_into(kit: Kit) -> None:
         await socket.until_closed()
 
     server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait)}, bot)
-    report = place(kit, server, "steps: [{cut_in: {after_ms: 1200, say: stop}}, hang_up]")
+    report = kit.place(server, "steps: [{cut_in: {after_ms: 1200, say: stop}}, hang_up]")
     (cut,) = report.cuts
     # The caller decides at 1200 ms, their first packet is complete 20 ms later, the bot takes 50 ms.
     assert cut.heard_ms == pytest.approx(1_270, abs=0.2)
@@ -131,14 +114,14 @@ def test_a_line_delays_both_directions(kit: Kit, one_way_ms: float, prebuffer_ms
 
     server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait)}, bot)
     line = Line(one_way_ms=one_way_ms, prebuffer_ms=prebuffer_ms)
-    report = place(kit, server, HANG_UP_AFTER_A_SECOND, line)
+    report = kit.place(server, HANG_UP_AFTER_A_SECOND, line)
     assert report.first_audio_ms == pytest.approx(2 * one_way_ms + prebuffer_ms, abs=0.2)
     assert server.sockets[0].media()[0][0] == pytest.approx(0.02 + one_way_ms / 1000)
 
 
 def test_jitter_bunches_packets_but_loses_and_swaps_none(kit: Kit) -> None:
     server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait)}, silent_bot)
-    place(kit, server, HANG_UP_AFTER_A_SECOND, Line(jitter_ms=30, seed=5))
+    kit.place(server, HANG_UP_AFTER_A_SECOND, Line(jitter_ms=30, seed=5))
     media = server.sockets[0].media()
     assert [int(message["sequenceNumber"]) for _, message in media] == list(range(1, 51))
     delays = [at - 0.02 * (n + 1) for n, (at, _) in enumerate(media)]
@@ -148,7 +131,7 @@ def test_jitter_bunches_packets_but_loses_and_swaps_none(kit: Kit) -> None:
 
 def test_lost_packets_are_gaps_in_the_sequence(kit: Kit) -> None:
     server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait)}, silent_bot)
-    place(kit, server, "steps: [{silence: {ms: 20000}}, hang_up]", Line(loss=0.1, seed=1))
+    kit.place(server, "steps: [{silence: {ms: 20000}}, hang_up]", Line(loss=0.1, seed=1))
     numbers = [int(message["sequenceNumber"]) for _, message in server.sockets[0].media()]
     assert 800 < len(numbers) < 970
     assert numbers == sorted(set(numbers))
@@ -161,7 +144,7 @@ def test_lost_packets_are_gaps_in_the_sequence(kit: Kit) -> None:
 @pytest.mark.parametrize("drift_ppm", [-100, 100])
 def test_the_carriers_clock_drifts(kit: Kit, drift_ppm: float) -> None:
     server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait)}, silent_bot)
-    report = place(kit, server, "steps: [{silence: {ms: 200000}}, hang_up]", Line(drift_ppm=drift_ppm))
+    report = kit.place(server, "steps: [{silence: {ms: 200000}}, hang_up]", Line(drift_ppm=drift_ppm))
     at, last = server.sockets[0].media()[-1]
     assert last["sequenceNumber"] == "10000"
     assert at == pytest.approx(200 / (1 + drift_ppm / 1e6), abs=1e-6)
@@ -188,7 +171,7 @@ def test_when_the_bot_closes_its_stream_the_next_verbs_run(kit: Kit) -> None:
         },
         bot,
     )
-    report = place(kit, server, STAY, announcer=kit.voice())
+    report = kit.place(server, STAY, announcer=kit.voice())
     assert report.ending.ended_by == "bot"
     redirect = server.webhook("redirect")
     assert (redirect.authorization, redirect.payload["tag"]) == (basic("u2", "p2"), "blue")
@@ -208,208 +191,33 @@ def test_when_the_bot_closes_its_stream_the_next_verbs_run(kit: Kit) -> None:
 
 def test_without_an_announcer_sentences_are_silence_of_their_length(kit: Kit) -> None:
     server = kit.server({"/initiate": kit.bxml("<SpeakSentence>0123456789</SpeakSentence>")})
-    report = place(kit, server, STAY)
+    report = kit.place(server, STAY)
     assert report.ended_at - report.started_at == pytest.approx(0.6, abs=0.05)
     assert not any(report.heard)
 
 
-def test_a_document_that_ends_closes_its_stream(kit: Kit) -> None:
-    server = kit.server({"/initiate": kit.bxml(kit.stream, "<Pause/>")}, silent_bot)
-    report = place(kit, server, STAY)
-    assert report.ended_at - report.started_at == pytest.approx(1)
-    assert server.events()[-2:] in (["mediaStreamStopped", "disconnect"], ["disconnect", "mediaStreamStopped"])
-    assert server.sockets[0].received[-1][1]["eventType"] == "stop"
-
-
-def test_stop_stream_ends_it_at_once_and_frees_its_name(kit: Kit) -> None:
-    document = kit.bxml(kit.stream, "<Pause/>", '<StopStream name="one"/>', kit.stream, "<Pause/>")
-    server = kit.server({"/initiate": document}, silent_bot)
-    place(kit, server, STAY)
-    first, second = server.sockets
-    assert len(first.media()) in (49, 50)
-    assert second.received[0][0] == pytest.approx(1)
-    assert "mediaStreamRejected" not in server.events()
-
-
-def test_a_stream_stopped_before_it_ran_is_none(kit: Kit) -> None:
-    document = kit.bxml(kit.stream, '<StopStream name="one"/>', '<StopStream name="two"/>', kit.stream_and_wait)
-    server = kit.server({"/initiate": document}, silent_bot)
-    report = place(kit, server, HANG_UP_AFTER_A_SECOND)
-    assert report.ending.ended_by == "caller"
-    assert len(server.sockets) == 1
-
-
-def test_a_refused_stream_is_rejected_and_the_next_verb_runs(kit: Kit) -> None:
-    server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait, "<Pause/>")}, bot=None)
-    report = place(kit, server, STAY)
-    rejected = server.webhook("mediaStreamRejected").payload
-    assert rejected["cause"] == "connection-error"
-    assert rejected["mediaStream"]["name"] == "one"
-    assert report.ended_at - report.started_at == pytest.approx(1)
-    assert report.named("stream rejected")[0].detail.endswith("status 401")
-
-
-def test_a_second_stream_of_one_name_is_a_duplicate(kit: Kit) -> None:
-    server = kit.server({"/initiate": kit.bxml(kit.stream, kit.stream_and_wait)}, silent_bot)
-    place(kit, server, HANG_UP_AFTER_A_SECOND)
-    rejected = server.webhook("mediaStreamRejected").payload
-    assert rejected["cause"] == "duplicate"
-    assert rejected["originalMediaStream"]["id"] != rejected["mediaStream"]["id"]
-    assert len(server.sockets) == 1
-
-
-def test_a_call_streams_four_tracks_and_both_sides_when_asked(kit: Kit) -> None:
-    async def bot(socket: BotSocket) -> None:
-        start = await socket.next()
-        if start["metadata"]["streamName"] == "one":
-            await asyncio.sleep(0.1)
-            socket.play(kit.tone(200))
-        await socket.until_closed()
-
-    both = (
-        '<StartStream name="{}" tracks="both" destination="wss://bot.example/listen" streamEventUrl="/stream"/>'
-    )
-    single = '<StartStream name="s" destination="wss://bot.example/listen"/>'
-    document = kit.bxml(single, both.format("b"), both.format("c"), kit.stream_and_wait)
-    server = kit.server({"/initiate": document}, bot)
-    place(kit, server, HANG_UP_AFTER_A_SECOND)
-    assert server.webhook("mediaStreamRejected").payload["cause"] == "track-limit"
-    _, listening, _ = server.sockets
-    outbound = b"".join(
-        base64.b64decode(message["payload"])
-        for _, message in listening.media()
-        if message["track"] == "outbound"
-    )
-    assert outbound[800:2_400] == encode_mulaw(kit.tone(200))
-    tracks = [message["track"] for _, message in listening.media()]
-    assert tracks.count("inbound") == tracks.count("outbound") == 50
-
-
-def test_the_servers_errors_are_kept_and_the_stream_goes_on(kit: Kit) -> None:
-    async def bot(socket: BotSocket) -> None:
-        await socket.next()
-        socket.socket.send("{")
-        socket.socket.send('{"eventType":"playAudio"}')
-        socket.play(kit.tone(100))
-        await socket.until_closed()
-
-    server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait)}, bot)
-    report = place(kit, server, HANG_UP_AFTER_A_SECOND)
-    assert len(report.protocol_errors) == 2
-    assert [event.name for event in report.named("protocol error")] == ["protocol error"] * 2
-    assert report.bursts[0].heard_ms == pytest.approx(100)
-
-
-def test_a_unidirectional_stream_plays_nothing(kit: Kit) -> None:
-    async def bot(socket: BotSocket) -> None:
-        socket.play(kit.tone(100))
-        socket.clear()
-        await socket.until_closed()
-
-    document = kit.bxml('<StartStream name="one" destination="wss://a"/><StopStream name="one" wait="true"/>')
-    report = place(kit, kit.server({"/initiate": document}, bot), HANG_UP_AFTER_A_SECOND)
-    assert report.protocol_errors == [
-        "PlayAudio on a unidirectional stream",
-        "Clear on a unidirectional stream",
-    ]
-    assert report.bursts == []
-
-
-def test_a_broken_socket_is_a_connection_error(kit: Kit) -> None:
-    async def bot(socket: BotSocket) -> None:
-        await asyncio.sleep(0.5)
-        assert isinstance(socket.socket, LoopbackSocket)
-        socket.socket.abort()
-
-    server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait, "<Pause/>")}, bot)
-    report = place(kit, server, STAY)
-    assert server.webhook("mediaStreamStopped").payload["cause"] == "connection-error"
-    assert report.ended_at - report.started_at == pytest.approx(1.5)
-
-
-async def late() -> str:
-    await asyncio.sleep(60)
-    return "<Response/>"
-
-
-@pytest.mark.parametrize(
-    ("answer", "explanation"),
-    [
-        (httpx.Response(500), "answered with 500"),
-        (httpx.Response(302, headers={"Location": "/elsewhere"}), "answered with 302"),
-        (httpx.ConnectError("refused"), "no answer"),
-        (late, "timeout"),
-    ],
-)
-def test_a_call_whose_first_document_can_not_be_had_ends(kit: Kit, answer: object, explanation: str) -> None:
-    server = kit.server({"/initiate": answer})
-    report = place(kit, server, STAY)
-    assert report.cause == server.webhook("disconnect").payload["cause"] == "callback-error"
-    assert explanation in report.ending.explanation
-    assert report.answered_at is None
-    assert report.answer_ms is None
-    assert report.ended_at - report.started_at <= 15.001
-
-
 def test_bad_bxml_ends_the_call(kit: Kit) -> None:
     server = kit.server({"/initiate": "<Response><Nonsense/></Response>"})
-    report = place(kit, server, STAY)
+    report = kit.place(server, STAY)
     assert report.cause == server.webhook("disconnect").payload["cause"] == "invalid-bxml"
-
-
-def test_a_redirect_that_fails_is_asked_of_its_fallback(kit: Kit) -> None:
-    redirect = (
-        '<Redirect redirectUrl="/continue" username="u" password="p"'
-        ' redirectFallbackUrl="https://other.example/fallback" redirectFallbackMethod="GET"'
-        ' fallbackUsername="fu" fallbackPassword="fp"/>'
-    )
-    documents = {
-        "/initiate": kit.bxml(redirect),
-        "/continue": httpx.Response(503),
-        "/fallback": kit.bxml("<Pause/>"),
-    }
-    server = kit.server(documents)
-    report = place(kit, server, STAY)
-    assert [webhook.path for webhook in server.webhooks] == ["/initiate", "/continue", "/fallback", "/status"]
-    assert server.webhooks[2].authorization == basic("fu", "fp")
-    assert report.cause == "hangup"
-
-
-def test_a_redirect_without_fallback_ends_the_call(kit: Kit) -> None:
-    documents = {"/initiate": kit.bxml('<Redirect redirectUrl="/c"/>'), "/c": httpx.Response(503)}
-    assert place(kit, kit.server(documents), STAY).cause == "callback-error"
 
 
 def test_redirects_without_end_end_the_call(kit: Kit) -> None:
     documents = {"/initiate": kit.bxml('<Redirect redirectUrl="/initiate"/>')}
-    report = place(kit, kit.server(documents), STAY)
+    report = kit.place(kit.server(documents), STAY)
     assert report.cause == "application-error"
-
-
-def test_events_that_want_no_bxml_are_sent_once_more_when_the_connection_fails(kit: Kit) -> None:
-    documents = {"/initiate": kit.bxml("<Pause/>"), "/status": httpx.ConnectError("refused")}
-    server = kit.server(documents)
-    report = place(kit, server, STAY)
-    assert server.events() == ["initiate", "disconnect", "disconnect"]
-    assert report.named("webhook")[-1].detail == "disconnect: not delivered"
-
-
-def test_an_application_without_a_status_url_is_not_told(kit: Kit) -> None:
-    server = kit.server({"/initiate": kit.bxml("<Pause/>")})
-    place(kit, server, STAY, status_url=None)
-    assert server.events() == ["initiate"]
 
 
 def test_a_call_lasts_no_longer_than_the_carrier_allows(kit: Kit) -> None:
     server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait)}, silent_bot)
-    report = place(kit, server, STAY, max_call_s=3.0)
+    report = kit.place(server, STAY, max_call_s=3.0)
     assert report.ending.ended_by == "carrier"
     assert len(server.sockets[0].media()) in (149, 150)
 
 
 def test_a_caller_who_is_not_answered_gives_up(kit: Kit) -> None:
     server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait)}, silent_bot)
-    report = place(kit, server, "steps: [{wait_for_bot: {deadline_s: 2}}, {say: x}]")
+    report = kit.place(server, "steps: [{wait_for_bot: {deadline_s: 2}}, {say: x}]")
     assert report.gave_up == "step 1, WaitForBot"
     assert report.ending.ended_by == "caller"
 

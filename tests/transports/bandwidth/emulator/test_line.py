@@ -86,10 +86,11 @@ def test_the_end_of_the_socket_comes_after_the_last_message() -> None:
     run_virtual(main())
 
 
-def test_closing_lets_what_was_sent_arrive_and_wakes_who_reads() -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_closing_lets_what_was_sent_arrive_and_wakes_who_reads(seed: int) -> None:
     async def main() -> None:
         ours, theirs = socket_pair()
-        delayed = DelayedSocket(ours, Line(one_way_ms=100))
+        delayed = DelayedSocket(ours, Line(one_way_ms=100, jitter_ms=80, seed=seed))
         reading = asyncio.create_task(delayed.receive())
         delayed.send("stop")
         await delayed.close()

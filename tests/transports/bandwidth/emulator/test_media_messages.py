@@ -90,6 +90,7 @@ def test_reads_clear() -> None:
         (play(payload=None), "payload"),
         (play(payload=""), "payload"),
         (play(payload="not base64!"), "base64"),
+        (play(payload="////!!!!"), "base64"),
         (play(payload="\udc80"), "base64"),
         (play(PCM.format(8000), "////"), "sample"),
         (play(payload="A" * 4_200_000), "4200"),
