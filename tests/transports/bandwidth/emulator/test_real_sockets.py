@@ -99,7 +99,7 @@ async def test_a_call_in_real_time(kit: Kit, line: Line) -> None:
     packets = [int(message["sequenceNumber"]) for _, message in end.media()]
     assert packets == list(range(1, len(packets) + 1))
     connected_ms = (report.ended_at - report.streams_started_at[0]) * 1000
-    assert len(packets) == pytest.approx(connected_ms / 20, abs=2)
+    assert len(packets) == pytest.approx(connected_ms / 20, abs=10)
     assert end.received[-1][1]["eventType"] == "stop"
 
 
