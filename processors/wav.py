@@ -6,6 +6,8 @@ import os
 import struct
 from pathlib import Path
 
+from callpipe.transports.errors import Fault
+
 from .disk import open_private, write_all
 from .errors import ProcessorsError
 
@@ -32,6 +34,8 @@ class NotOurWavError(ProcessorsError):
     Attributes:
         path: The file.
     """
+
+    fault = Fault.OPERATOR
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} is not a stereo 16 bit 8 kHz WAV file, so nothing is added to it")
