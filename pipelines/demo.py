@@ -202,6 +202,7 @@ def _told(folder: Path, report: CallReport, booking: DemoBooking) -> dict[str, A
             for believed_ms, cut in zip(sums.barge_ins, report.cuts, strict=False)
         ],
         "cost_usd": sums.cost_usd,
+        "unpriced": list(sums.unpriced),
         "recording": str(folder / "recording.wav"),
         "transcript": str(folder / "transcript.txt"),
         "journal": str(folder / "journal.jsonl"),

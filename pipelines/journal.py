@@ -234,7 +234,8 @@ class CallFigures:
         barge_ins: For each barge-in, the milliseconds of the cut item the caller is held to have heard.
         response_ms: For each answer, the time from the end of the caller's speech to the answer's first audio
             on the wire.
-        cost_usd: What the model cost; None when a used model has no known price.
+        cost_usd: What the model cost, as far as prices are known.
+        unpriced: The models that were used and whose price is not known.
     """
 
     duration_s: float
@@ -243,7 +244,8 @@ class CallFigures:
     tool_calls: int
     barge_ins: tuple[float, ...]
     response_ms: tuple[float, ...]
-    cost_usd: float | None
+    cost_usd: float
+    unpriced: tuple[str, ...]
 
     @property
     def response_p50_ms(self) -> float | None:
@@ -271,7 +273,7 @@ def figures(events: Iterable[Event]) -> CallFigures:
     ended = by_name["call_ended"][-1]["t"] if "call_ended" in by_name else last_t
     first_audio = _first_t(by_name, "bot_started_speaking", None)
     latencies = [each for each in by_name.get("turn_latency", []) if each["response_ms"] is not None]
-    costs = [each["cost_usd"] for each in by_name.get("usage", [])]
+    usage = by_name.get("usage", [])
     return CallFigures(
         duration_s=round(ended - began, 3),
         answer_to_first_audio_ms=None if first_audio is None else round((first_audio - began) * 1000),
@@ -279,7 +281,8 @@ def figures(events: Iterable[Event]) -> CallFigures:
         tool_calls=len(by_name.get("tool_call", [])),
         barge_ins=tuple(each["believed_ms"] for each in by_name.get("barge_in", [])),
         response_ms=tuple(each["response_ms"] + (each["wire_ms"] or 0.0) for each in latencies),
-        cost_usd=None if None in costs else sum(costs),
+        cost_usd=sum(each["cost_usd"] or 0.0 for each in usage),
+        unpriced=tuple(sorted({each["model"] for each in usage if each["cost_usd"] is None})),
     )
 
 

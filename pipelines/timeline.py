@@ -72,13 +72,8 @@ class LiveTimeline:
                 heard = f"{frame.believed_ms:.0f} ms of {frame.generated_ms:.0f} ms heard"
                 self._line(frame.at, "model", f"barge-in: {heard}, the rest is forgotten")
             case ToolCalledFrame():
-                self._line(
-                    frame.at,
-                    "tool",
-                    f"{frame.name} {frame.outcome}, {frame.duration_ms:.0f} ms",
-                    frame.arguments,
-                )
-                self._line(frame.at, "tool", "answered", frame.output)
+                called = f"{frame.tool_name} answers after {frame.duration_ms:.0f} ms, {frame.outcome}"
+                self._line(frame.at, "tool", called, f"{frame.arguments} -> {frame.output}")
             case TurnLatencyFrame(response_ms=response_ms) if response_ms is not None:
                 self._line(frame.at, "model", f"answers {response_ms:.0f} ms after the caller's last word")
             case CarrierFaultFrame() | ModelFaultFrame():
@@ -91,7 +86,9 @@ class LiveTimeline:
         barge_ins = ", ".join(
             f"believed {cut['believed_ms']:.0f} ms, heard {cut['heard_ms']:.0f} ms" for cut in told["barge_ins"]
         )
-        cost = "unknown" if told["cost_usd"] is None else f"{told['cost_usd']:.4f} USD"
+        cost = f"{told['cost_usd']:.4f} USD"
+        if told["unpriced"]:
+            cost += f", without {', '.join(told['unpriced'])}, whose price is not known"
         rows = {
             "answer to first audio": _ms(told["answer_to_first_audio_ms"]),
             "caller's turns": str(sum(turn["who"] == "caller" for turn in told["turns"])),

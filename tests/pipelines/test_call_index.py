@@ -23,6 +23,7 @@ FIGURES = CallFigures(
     barge_ins=(1_240.0, 300.0),
     response_ms=(400.0,),
     cost_usd=0.125,
+    unpriced=(),
 )
 
 

@@ -360,12 +360,13 @@ def test_the_figures_add_up() -> None:
         barge_ins=(1_240.0,),
         response_ms=(420.0, 900.0, 500.0),
         cost_usd=0.75,
+        unpriced=(),
     )
     assert (told.response_p50_ms, told.response_max_ms) == (500.0, 900.0)
 
 
 def test_a_call_that_broke_off_has_figures_too() -> None:
     told = figures(events_of((2.0, "call_started"), (3.0, UsageFrame(0, "unknown", {}, None))))
-    assert told == CallFigures(1.0, None, 0, 0, (), (), None)
+    assert told == CallFigures(1.0, None, 0, 0, (), (), 0.0, ("unknown",))
     assert (told.response_p50_ms, told.response_max_ms) == (None, None)
-    assert figures([]) == CallFigures(0.0, None, 0, 0, (), (), 0.0)
+    assert figures([]) == CallFigures(0.0, None, 0, 0, (), (), 0.0, ())

@@ -10,7 +10,7 @@ from typing import cast
 from .parameters import Kind, Parameter
 from .spoken_numbers import time_in_words
 
-__all__ = ["abilities", "output_in_words", "question", "requested_sentence"]
+__all__ = ["abilities", "answered", "output_in_words", "question", "requested_sentence"]
 
 _SPEAKABLE = ("message", "say", "text", "summary", "answer")
 """Fields whose text is a sentence."""
@@ -44,16 +44,30 @@ def abilities(tools: Sequence[Mapping[str, object]]) -> str:
     return " or ".join(words[0].lower() + words[1:] for words in firsts if words)
 
 
+def answered(output: str) -> object:
+    """Return what a tool's output tells: the result alone where it is wrapped in an object of its own.
+
+    Args:
+        output: JSON text; any other text is returned as it is.
+    """
+    try:
+        value: object = json.loads(output)
+    except (ValueError, RecursionError):
+        return output
+    if isinstance(value, dict):
+        fields = cast("dict[str, object]", value)
+        if fields.keys() == {"result"}:
+            return fields["result"]
+    return cast("object", value)
+
+
 def output_in_words(output: str) -> str:
     """Return what a tool gave back as one or a few sentences.
 
     Args:
         output: JSON text; any other text is spoken as it is.
     """
-    try:
-        value: object = json.loads(output)
-    except (ValueError, RecursionError):
-        value = output
+    value = answered(output)
     if not isinstance(value, dict):
         return _sentence(_in_words(value)) or "That is done."
     fields = cast("dict[str, object]", value)

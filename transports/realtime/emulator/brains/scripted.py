@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
@@ -11,7 +10,7 @@ from typing import cast
 from ....speech.interfaces import CallTool, Ear, Heard, Say, SpeechDetector, ToolOutput, Voice
 from ....speech.tones import ToneDetector, ToneEar, ToneVoice
 from .parameters import parameters
-from .replies import requested_sentence
+from .replies import answered, requested_sentence
 from .script import PLACEHOLDER, Rule, Script, ScriptedCall
 from .slots import convert
 
@@ -117,10 +116,7 @@ def _newest_outputs(history: Sequence[Heard | Say | CallTool | ToolOutput]) -> l
 
 def _fields(output: str) -> dict[str, object]:
     """Return a tool's output by the names that placeholders use."""
-    try:
-        value: object = json.loads(output)
-    except (ValueError, RecursionError):
-        value = output
+    value = answered(output)
     fields = cast("dict[str, object]", value) if isinstance(value, dict) else {}
     return {"output": value if isinstance(value, str) else output, **fields}
 
