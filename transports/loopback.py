@@ -88,17 +88,24 @@ class LoopbackSocket:
             return
         self._hung_up = True
         self._closing(code, reason)
-        if self._peer is not None:
-            peer = self._peer
-            self._loop.call_at(self._direction.arrival(self._loop.time()), peer._closing, code, reason)
+        self._deliver(SocketClosedError(code, reason))
 
-    def _deliver(self, message: str | bytes) -> None:
-        assert self._peer is not None
+    def _deliver(self, message: str | bytes | SocketClosedError) -> None:
+        """Put a message, or the end, on the line. It keeps their order: timers due together have none."""
+        self._direction.on_the_line.append(message)
         arrival = self._direction.arrival(self._loop.time())
         if arrival <= self._loop.time():
-            self._peer._arrived(message)
+            self._next_arrives()
         else:
-            self._loop.call_at(arrival, self._peer._arrived, message)
+            self._loop.call_at(arrival, self._next_arrives)
+
+    def _next_arrives(self) -> None:
+        assert self._peer is not None
+        message = self._direction.on_the_line.popleft()
+        if isinstance(message, SocketClosedError):
+            self._peer._closing(message.code, message.reason)
+        else:
+            self._peer._arrived(message)
 
     def _arrived(self, message: str | bytes) -> None:
         if self._closed is None:
