@@ -49,7 +49,7 @@ def main() -> None:
     try:
         app()
     except CallpipeError as error:
-        console.print(f"[red]callpipe:[/] {error}", soft_wrap=True)
+        Console(stderr=True, highlight=False).print(f"callpipe: {error}", soft_wrap=True, markup=False)
         sys.exit(1)
 
 

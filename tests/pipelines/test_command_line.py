@@ -1,0 +1,194 @@
+"""The `callpipe` command: what it prints, and one sentence when something is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import wave
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+BOTS = Path(__file__).parents[2] / "bots"
+SERVING = {
+    "CALLPIPE_PUBLIC_URL": "https://bots.example.com",
+    "CALLPIPE_WEBHOOK_USERNAME": "carrier",
+    "CALLPIPE_WEBHOOK_PASSWORD": "long enough",
+}
+
+
+def command(*arguments: str) -> list[str]:
+    run = "from callpipe.pipelines.command_line import main; main()"
+    return [sys.executable, "-c", run, *arguments]
+
+
+def environment(tmp_path: Path, **changed: str) -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "COLUMNS": "200",
+        "LOGURU_AUTOINIT": "0",
+        "CALLPIPE_DATA_DIR": str(tmp_path / "data"),
+        **changed,
+    }
+
+
+def run(tmp_path: Path, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        env=environment(tmp_path, **changed),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def refusal(ran: subprocess.CompletedProcess[str]) -> str:
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stdout + ran.stderr
+    (sentence,) = ran.stderr.strip().splitlines()
+    return sentence.removeprefix("callpipe: ")
+
+
+def test_check_shows_the_formats_of_each_joint(tmp_path: Path) -> None:
+    ran = run(tmp_path, "check", str(BOTS / "receptionist.py"))
+    assert ran.returncode == 0
+    assert "BandwidthInput" in ran.stdout
+    assert "PCMU 8 kHz" in ran.stdout
+    assert "PCM 24 kHz" in ran.stdout
+
+
+def test_check_refuses_a_joint_that_does_not_fit(tmp_path: Path) -> None:
+    bot = tmp_path / "wrong.py"
+    bot.write_text(
+        "from callpipe.pipelines import Bot, Call, Pipeline\n"
+        "from callpipe.processors import Resampler\n"
+        "bot = Bot('wrong')\n\n\n"
+        "@bot.pipeline\n"
+        "def answer(call: Call) -> Pipeline:\n"
+        "    return Pipeline([call.transport.input(), Resampler(24_000), call.transport.output()])\n"
+    )
+    sentence = refusal(run(tmp_path, "check", str(bot)))
+    assert sentence.startswith(f"{bot}:8: Resampler does not fit behind BandwidthInput")
+    assert sentence.endswith("put MulawDecoder() between them")
+
+
+def test_check_names_the_file_and_line_of_a_bot_that_fails_to_import(tmp_path: Path) -> None:
+    bot = tmp_path / "broken.py"
+    bot.write_text("import callpipe\n\nboom = 1 / 0\n")
+    assert refusal(run(tmp_path, "check", str(bot))) == f"{bot}:3: ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({}, "CALLPIPE_PUBLIC_URL and CALLPIPE_WEBHOOK_USERNAME and CALLPIPE_WEBHOOK_PASSWORD are not set"),
+        (SERVING, "OPENAI_API_KEY is not set"),
+        ({**SERVING, "CALLPIPE_RECORDING": "perhaps"}, "CALLPIPE_RECORDING is wrong: it takes one of off"),
+    ],
+)
+def test_serve_names_the_setting_that_is_missing_or_wrong(
+    changed: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    assert refusal(run(tmp_path, "serve", str(BOTS / "receptionist.py"), **changed)).startswith(sentence)
+
+
+def test_serve_refuses_two_bots_of_one_name(tmp_path: Path) -> None:
+    other = tmp_path / "other.py"
+    other.write_text((BOTS / "echo.py").read_text())
+    sentence = refusal(run(tmp_path, "serve", str(BOTS / "echo.py"), str(other), **SERVING))
+    assert sentence == f"{other}: another bot is called 'echo' too"
+
+
+def test_serve_answers_until_a_signal_says_stop(tmp_path: Path) -> None:
+    arguments = command("serve", str(BOTS / "echo.py"), "--port", "18479")
+    with subprocess.Popen(arguments, env=environment(tmp_path, **SERVING), cwd=tmp_path) as server:
+        try:
+            assert _health("http://127.0.0.1:18479/health") == {"status": "ok", "live_calls": 0}
+            taken = run(tmp_path, "serve", str(BOTS / "echo.py"), "--port", "18479", **SERVING)
+            assert refusal(taken).startswith("can't listen on 127.0.0.1:18479: Address already in use")
+        finally:
+            server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+
+
+def _health(url: str) -> Any:
+    for _ in range(200):
+        try:
+            return httpx.get(url).json()
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not start")
+
+
+def test_calls_that_nobody_made(tmp_path: Path) -> None:
+    assert run(tmp_path, "calls", "list").returncode == 0
+    assert refusal(run(tmp_path, "calls", "show", "c-1")) == "no recorded call begins with 'c-1'"
+
+
+@pytest.mark.parametrize("brain", ["scripted", pytest.param("offline", marks=pytest.mark.offline)])
+def test_the_demo_holds_a_call_and_keeps_it(brain: str, tmp_path: Path) -> None:
+    ran = run(tmp_path, "demo", "--brain", brain, "--json", "out.json")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = json.loads((tmp_path / "out.json").read_text())
+    booked = [call["arguments"] for call in told["tool_calls"] if call["name"] == "book_table"]
+    assert booked == [told["booking"]]
+    assert [call["name"] for call in told["tool_calls"]] == ["book_table", "opening_hours", "end_call"]
+    assert [turn["who"] for turn in told["turns"]].count("caller") == 3
+    (cut,) = told["barge_ins"]
+    assert abs(cut["believed_ms"] - cut["heard_ms"]) <= 40
+    assert 0 < told["answer_to_first_audio_ms"] < 10_000
+    assert told["cost_usd"] > 0
+    with wave.open(told["recording"]) as recording:
+        assert (recording.getnchannels(), recording.getframerate()) == (2, 8000)
+        assert recording.getnframes() > 10 * 8000
+    assert "Caller:" in Path(told["transcript"]).read_text()
+    assert told["booking"]["name"] in Path(told["transcript"]).read_text()
+    assert Path(told["recording"]).stat().st_mode & 0o077 == 0
+
+    listed = run(tmp_path, "calls", "list")
+    assert told["call_id"] in listed.stdout
+    shown = run(tmp_path, "calls", "show", told["call_id"][:12])
+    assert "Bot:" in shown.stdout
+    assert "recording" in shown.stdout
+
+
+def test_the_demo_with_the_real_model_needs_a_key(tmp_path: Path) -> None:
+    ran = run(tmp_path, "demo", "--brain", "openai")
+    assert refusal(ran) == "OPENAI_API_KEY is not set: the realtime model needs it"
+
+
+def test_a_demo_that_is_interrupted_ends_its_call(tmp_path: Path) -> None:
+    arguments = command("demo", "--brain", "scripted")
+    with subprocess.Popen(
+        arguments, env=environment(tmp_path), cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if "bot     speaks" in line:
+                demo.send_signal(signal.SIGINT)
+                break
+        rest = demo.stdout.read()
+        assert demo.wait(15) == 0
+    assert "Stopped; the call was ended." in rest
+    (journal,) = (tmp_path / "data" / "calls").glob("*/journal.jsonl")
+    assert '"event": "call_ended"' in journal.read_text()
+
+
+@pytest.mark.live
+@pytest.mark.offline
+@pytest.mark.skipif("OPENAI_API_KEY" not in os.environ, reason="needs OPENAI_API_KEY")
+def test_the_demo_holds_its_call_with_the_real_model(tmp_path: Path) -> None:
+    ran = run(
+        tmp_path, "demo", "--brain", "openai", "--json", "out.json", OPENAI_API_KEY=os.environ["OPENAI_API_KEY"]
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert told["booking"] in [call["arguments"] for call in told["tool_calls"]]
+    assert told["barge_ins"]
