@@ -213,8 +213,9 @@ class RealtimeLLM(MediaProcessor):
         if self._closing:
             await socket.close(deadline_s=CLOSE_DEADLINE_S)
             return
-        self._session.opened(self._clock(), connecting_since=since)
-        self._send()
+        now = self._clock()
+        self._session.opened(now, connecting_since=since)
+        await self._tell((), now)
         await self._started.wait()
         try:
             while True:

@@ -89,8 +89,8 @@ class Dialogue:
     def began(self, response_id: str, request_id: str | None) -> str | None:
         """Note that a response is live; return the id of the one that is over thereby, if any.
 
-        The server runs one at a time. One that it began by itself, without a request of ours, answers the tools'
-        outputs that the conversation holds.
+        The server runs one at a time. One that it began by itself answers the outputs that the conversation
+        holds.
         """
         responses = self.responses
         previous = None if responses.live is None else responses.live.response_id

@@ -1,7 +1,7 @@
 """All that crosses the realtime model's wire: server events, client events, the shape of a tool.
 
-The protocol is OpenAI's Realtime API (GA), its shapes those of the `openai` package (`openai.types.realtime`);
-the tests hold every event here against them. Only fields that are read are named; others are skipped.
+The protocol is OpenAI's Realtime API (GA); the tests hold every event here against the shapes of the `openai`
+package. Only fields that are read are named; others are skipped.
 """
 
 from __future__ import annotations
@@ -332,7 +332,7 @@ _encode = msgspec.json.Encoder().encode
 
 def append_audio(payload: str) -> bytes:
     """Caller audio, base64 in the session's input format. Sent 50 times a second, hence the template."""
-    return b"".join((_APPEND, _encode(payload), b"}"))
+    return _APPEND + _encode(payload) + b"}"
 
 
 CLEAR_INPUT = b'{"type":"input_audio_buffer.clear"}'
@@ -396,5 +396,4 @@ def create_response(event_id: str, instructions: str | None = None) -> bytes:
 
 def cancel_response(response_id: str | None = None) -> bytes:
     """Cancel a response, or, without an id, the one in progress."""
-    named = {} if response_id is None else {"response_id": response_id}
-    return _encode({"type": "response.cancel", **named})
+    return _encode({"type": "response.cancel"} | ({"response_id": response_id} if response_id else {}))

@@ -170,8 +170,8 @@ class RealtimeSession:
     def next_due(self, now: float) -> float | None:
         """Return when `due` has to be called, in s, or None."""
         farewell = self._dialogue.farewell.deadline
-        times = [self._ready_due, self._caller.answer_due, self._speech.due, farewell]
-        times.append(self._dialogue.responses.due)
+        request = self._dialogue.responses.due
+        times = [self._ready_due, self._caller.answer_due, self._speech.due, request, farewell]
         if farewell is not None and self._speech.assumed and self._speech.playhead.ends_at > now:
             times.append(self._speech.playhead.ends_at)
         return min((time for time in times if time is not None), default=None)
@@ -214,8 +214,8 @@ class RealtimeSession:
         code = error.code or error.type or "error"
         if not self.ready:
             return self._refused(code, error.message or "")
-        another_is_live = code == "conversation_already_has_active_response"
-        self._dialogue.responses.refused(error.event_id, another_is_live=another_is_live)
+        another = code == "conversation_already_has_active_response"
+        self._dialogue.responses.refused(error.event_id, another_is_live=another)
         return [*self._faults.report(code, error.message or "", now)]
 
     def _speech_started(self, _event: events.SpeechStarted, now: float) -> list[Happening]:
