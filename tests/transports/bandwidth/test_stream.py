@@ -85,6 +85,13 @@ def test_a_sequence_that_begins_anew_is_followed_after_a_moment() -> None:
     assert stream.counts["late"] == MAX_LATE_IN_A_ROW
 
 
+def test_late_packets_now_and_then_stay_late() -> None:
+    stream = MediaStream(START)
+    for number in range(1, 41):
+        assert positions(stream, media(number), media(number)) == [160 * (number - 1), None]
+    assert stream.counts["late"] == 40
+
+
 def test_only_the_inbound_track_is_heard() -> None:
     stream = MediaStream(START)
     assert positions(stream, media(1, track="outbound"), media(1), media(2, track="x")) == [None, 0, None]
