@@ -93,15 +93,15 @@ class Dialogue:
         holds.
         """
         responses = self.responses
-        previous = None if responses.live is None else responses.live.response_id
-        if responses.is_over(response_id) or previous == response_id:
+        if responses.is_over(response_id):
             return None
-        if previous is not None:
+        previous = responses.live.response_id if responses.live is not None else ""
+        if previous:
             self.over(previous)
         asked = responses.created(response_id, request_id)
         if not asked and self._calls.all_confirmed:
             responses.satisfied()
-        return previous
+        return previous or None
 
     def over(self, response_id: str) -> None:
         """Note that a response is over; want the next one where tools' outputs, or a goodbye, ask for it."""

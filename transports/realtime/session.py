@@ -276,6 +276,9 @@ class RealtimeSession:
         return happened
 
     def _began(self, response_id: str, now: float, request_id: str | None = None) -> list[Happening]:
+        live = self._dialogue.responses.live
+        if live is not None and live.response_id == response_id:
+            return []
         self._caller.response_began()
         previous = self._dialogue.began(response_id, request_id)
         return [] if previous is None else self._speech.response_over(previous, now)

@@ -147,6 +147,22 @@ def test_a_server_that_does_not_answer_a_turn_is_asked_after_three_seconds(serve
     assert server.sent_types() == ["response.create"]
 
 
+def test_late_audio_of_an_interrupted_response_is_not_taken_for_the_servers_answer(serve: Serve) -> None:
+    server = serve()
+    server.begins()
+    server.calls("call_1")
+    server.audio()
+    server.caller_speaks()
+    server.answers("call_1")
+    server.caller_stops()
+    server.sent()
+
+    server.audio()
+    server.ends(status="cancelled")
+
+    assert server.sent_types() == []
+
+
 def test_where_the_server_answers_no_turns_the_output_is_followed_up_at_once(serve: Serve) -> None:
     server = serve(RealtimeSettings(turn_detection=ServerVad(create_response=False)))
     server.begins()

@@ -1,0 +1,196 @@
+"""A server that refuses, says anything, dies or does not close."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+)
+
+from callpipe.processors.errors import ModelSessionRefusedError, ModelSocketLostError, ModelUnreachableError
+from callpipe.transports.audio.formats import PCMU_8K
+from callpipe.transports.errors import Fault, SocketRefusedError
+from callpipe.transports.frames import (
+    BotTurnFrame,
+    EncodedAudio,
+    InputEncodedAudioFrame,
+    ModelFaultFrame,
+    OutputEncodedAudioFrame,
+)
+from callpipe.transports.realtime.settings import RealtimeSettings
+from callpipe.transports.virtual_time import run_virtual
+from callpipe.transports.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from .conftest import PlaceCall
+
+KEY = "sk-very-secret"
+PCMU = RealtimeSettings(audio_format=PCMU_8K)
+
+
+def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test in virtual time."""
+
+    @functools.wraps(test)
+    def in_virtual_time(*args: Any, **kwargs: Any) -> None:
+        run_virtual(asyncio.wait_for(test(*args, **kwargs), 120))
+
+    return in_virtual_time
+
+
+def pcmu(payload: str = "/////w==") -> InputEncodedAudioFrame:
+    return InputEncodedAudioFrame(EncodedAudio(payload=payload))
+
+
+@virtual
+async def test_a_server_that_says_anything_is_survived(place_call: PlaceCall) -> None:
+    async with place_call() as on:
+        for message in ("", "{", '"x"', '{"type":"new.thing"}', '{"type":"response.done"}', "\N{SNOWMAN}"):
+            on.model.socket.send(message)
+        on.model.socket.send_binary(b"\xff\x00")
+        on.model.say("error")
+        on.model.begin()
+        on.model.speak(PCMU_8K, 100)
+        await on.caller_says(pcmu())
+
+        codes = [fault.code for fault in on.behind.all(ModelFaultFrame)]
+        assert codes == [
+            "malformed_event",
+            "malformed_event",
+            "unknown_event",
+            "malformed_event",
+            "invalid_value",
+        ]
+        assert len(on.behind.all(OutputEncodedAudioFrame)) == 1
+        assert "input_audio_buffer.append" in on.model.types()
+        assert on.errors == []
+
+
+@pytest.mark.parametrize(
+    ("status", "fault"),
+    [(401, Fault.OPERATOR), (404, Fault.BOT_AUTHOR), (503, Fault.MODEL), (None, Fault.MODEL)],
+)
+@virtual
+async def test_a_refused_connection_ends_the_call_with_one_error(
+    place_call: PlaceCall, status: int | None, fault: Fault, logged: list[str]
+) -> None:
+    async with place_call(refusal=SocketRefusedError("refused", status)) as on:
+        await on.is_over(within_s=2)
+
+        (error,) = on.errors
+        assert isinstance(error.exception, ModelUnreachableError)
+        assert (error.exception.status, error.exception.fault) == (status, fault)
+        assert [one.code for one in on.behind.all(ModelFaultFrame)] == ["unreachable"]
+        assert not on.llm.is_usable
+    assert not any(KEY in message for message in logged)
+
+
+@virtual
+async def test_refused_settings_end_the_call_with_the_servers_words(place_call: PlaceCall) -> None:
+    async with place_call(confirms=False) as on:
+        on.model.say("error")
+        await on.is_over(within_s=2)
+
+        (error,) = on.errors
+        assert isinstance(error.exception, ModelSessionRefusedError)
+        assert (error.exception.code, error.exception.fault) == ("invalid_value", Fault.BOT_AUTHOR)
+        assert "purple" in error.error
+
+
+@virtual
+async def test_settings_that_are_never_confirmed_end_the_call(place_call: PlaceCall) -> None:
+    async with place_call(confirms=False) as on:
+        await on.is_over(within_s=12)
+
+        (error,) = on.errors
+        assert isinstance(error.exception, ModelSessionRefusedError)
+        assert error.exception.fault is Fault.MODEL
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1006, 1011])
+@virtual
+async def test_a_socket_that_dies_ends_the_call_with_one_error(place_call: PlaceCall, code: int) -> None:
+    async with place_call() as on:
+        on.model.begin()
+        on.model.speak(PCMU_8K, 500)
+        await on.model.socket.close(code, "gone")
+        await on.caller_says(*(pcmu() for _ in range(50)))
+        await on.is_over(within_s=2)
+
+        (error,) = on.errors
+        assert isinstance(error.exception, ModelSocketLostError)
+        assert error.exception.code == code
+        assert [one.code for one in on.behind.all(ModelFaultFrame)] == ["socket_closed"]
+
+
+@virtual
+async def test_a_cancelled_call_closes_its_socket_and_tells_what_was_heard(place_call: PlaceCall) -> None:
+    async with place_call() as on:
+        on.model.begin()
+        on.model.speak(PCMU_8K, 2000)
+        await asyncio.sleep(0.5)
+        await on.worker.cancel()
+        await on.run
+
+        assert on.model.closed is not None
+        assert [round(turn.heard_ms) for turn in on.behind.all(BotTurnFrame)] == [500]
+        assert len(on.behind.all(CancelFrame)) == 1
+
+
+@virtual
+async def test_a_call_cancelled_while_connecting_is_over_at_once(place_call: PlaceCall) -> None:
+    async with place_call(lasts_s=0.05) as on:
+        began = asyncio.get_running_loop().time()
+        await on.worker.cancel()
+        await on.run
+
+        assert asyncio.get_running_loop().time() - began < 2
+
+
+class DeafSocket:
+    """Wraps a socket whose peer never answers a close."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self.send = socket.send
+        self.receive = socket.receive
+
+    async def close(self, code: int = 1000, reason: str = "", *, deadline_s: float = 1.0) -> None:
+        await asyncio.sleep(3600)
+
+
+@virtual
+async def test_a_server_that_does_not_close_is_waited_for_two_seconds(
+    place_call: PlaceCall,
+) -> None:
+    async with place_call(wrap=DeafSocket) as on:
+        began = asyncio.get_running_loop().time()
+        await on.worker.queue_frame(EndFrame())
+        await on.is_over(within_s=2.5)
+
+        assert asyncio.get_running_loop().time() - began >= 1
+
+
+@virtual
+async def test_no_word_of_the_call_and_no_key_is_logged(place_call: PlaceCall, logged: list[str]) -> None:
+    async with place_call(greeting="Good morning, Ada.") as on:
+        on.model.say("input_audio_buffer.committed")
+        on.model.say("conversation.item.input_audio_transcription.completed")
+        on.model.begin()
+        on.model.say("response.output_audio_transcript.done", item_id="item_1")
+        on.model.speak(PCMU_8K, 200)
+        on.model.say("response.function_call_arguments.done")
+        on.model.end()
+        await on.answers("call_1")
+        await on.line.finish()
+        assert len(on.behind.all(BotTurnFrame)) == 1
+
+    content = ("table for two", "gladly", "2026-12-01", "Ada", KEY)
+    assert len(logged) > 10
+    assert [message for message in logged if any(words in message for words in content)] == []

@@ -1,0 +1,97 @@
+"""How the session is opened, and what is taken."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from callpipe.processors.realtime import RealtimeLLM, model_url
+from callpipe.transports.audio.formats import PCM_8K, PCM_24K, PCMU_8K, AudioFormat, Tracks
+from callpipe.transports.errors import FormatMismatchError
+from callpipe.transports.frames import (
+    EncodedAudio,
+    InputEncodedAudioFrame,
+    SessionReadyFrame,
+)
+from callpipe.transports.realtime.settings import RealtimeSettings
+from callpipe.transports.virtual_time import run_virtual
+
+if TYPE_CHECKING:
+    from .conftest import PlaceCall
+
+KEY = "sk-very-secret"
+PCMU = RealtimeSettings(audio_format=PCMU_8K)
+
+
+def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test in virtual time."""
+
+    @functools.wraps(test)
+    def in_virtual_time(*args: Any, **kwargs: Any) -> None:
+        run_virtual(asyncio.wait_for(test(*args, **kwargs), 120))
+
+    return in_virtual_time
+
+
+def pcmu(payload: str = "/////w==") -> InputEncodedAudioFrame:
+    return InputEncodedAudioFrame(EncodedAudio(payload=payload))
+
+
+@virtual
+async def test_the_session_is_opened_with_the_key_in_the_handshake_alone(place_call: PlaceCall) -> None:
+    async with place_call() as on:
+        assert on.model.urls == ["wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1"]
+        assert on.model.headers == {"Authorization": f"Bearer {KEY}"}
+        assert on.model.deadline_s == 10
+        assert on.model.types() == ["session.update"]
+        ready = on.behind.all(SessionReadyFrame)
+        assert [(one.model, round(one.connect_ms)) for one in ready] == [("gpt-realtime-2.1", 100)]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "url"),
+    [
+        ("https://api.openai.com/v1", "wss://api.openai.com/v1/realtime?model=m"),
+        ("http://127.0.0.1:8080/v1/", "ws://127.0.0.1:8080/v1/realtime?model=m"),
+        ("ws://127.0.0.1:8080/v1", "ws://127.0.0.1:8080/v1/realtime?model=m"),
+        ("wss://x.openai.azure.com/openai/v1", "wss://x.openai.azure.com/openai/v1/realtime?model=m"),
+    ],
+)
+def test_the_address_may_be_written_for_http_or_websockets(base_url: str, url: str) -> None:
+    assert model_url(base_url, "m") == url
+
+
+def test_a_models_name_does_not_leave_its_place() -> None:
+    assert model_url("https://a/v1", "m&x=1#y").endswith("?model=m%26x%3D1%23y")
+
+
+@virtual
+async def test_caller_audio_waits_for_the_session_and_follows_the_greeting(place_call: PlaceCall) -> None:
+    async with place_call(greeting="Good morning.", confirms=False) as on:
+        await on.caller_says(*(pcmu(payload) for payload in ("AAAA", "AQEB", "AgIC")))
+        assert on.model.types() == ["session.update"]
+
+        on.model.say("session.updated")
+        await asyncio.sleep(0.01)
+        await on.caller_says(pcmu("AwMD"))
+
+        assert on.model.types()[1:] == ["response.create"] + ["input_audio_buffer.append"] * 4
+        assert [event.get("audio") for event in on.model.received[2:]] == ["AAAA", "AQEB", "AgIC", "AwMD"]
+
+
+@pytest.mark.parametrize("offered", [None, PCM_8K, PCM_24K])
+def test_a_session_in_pcmu_takes_pcmu_only(offered: AudioFormat | None) -> None:
+    llm = RealtimeLLM(settings=PCMU, api_key=KEY)
+
+    with pytest.raises(FormatMismatchError, match="PCMU 8 kHz is taken"):
+        llm.formats(Tracks(caller=offered))
+
+
+def test_the_callers_audio_ends_here_and_the_bots_begins() -> None:
+    llm = RealtimeLLM(settings=RealtimeSettings(), api_key=KEY)
+
+    assert llm.formats(Tracks(caller=PCM_24K)) == Tracks(caller=None, bot=PCM_24K)
