@@ -58,3 +58,15 @@ class ModelSocketLostError(ProcessorsError):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"the model's socket closed with code {code}{f' ({reason})' if reason else ''}")
         self.code = code
+
+
+class SessionFailedError(ProcessorsError):
+    """Following the model's session failed by a defect of callpipe's.
+
+    Attributes:
+        failure: What was raised.
+    """
+
+    def __init__(self, failure: Exception) -> None:
+        super().__init__(f"the realtime session failed: {type(failure).__name__}")
+        self.failure = failure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
@@ -57,7 +58,13 @@ from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.websocket import Connect, WebSocket
 
-from .errors import ModelSessionRefusedError, ModelSocketLostError, ModelUnreachableError, ProcessorsError
+from .errors import (
+    ModelSessionRefusedError,
+    ModelSocketLostError,
+    ModelUnreachableError,
+    ProcessorsError,
+    SessionFailedError,
+)
 
 CONNECT_DEADLINE_S = 10.0
 CLOSE_DEADLINE_S = 1.0
@@ -148,14 +155,12 @@ class RealtimeLLM(MediaProcessor):
         """
         if isinstance(frame, InputEncodedAudioFrame):
             packet = frame.encoded
-            arrived = packet.audio_format
         elif isinstance(frame, InputAudioRawFrame):
-            arrived = AudioFormat(Encoding.PCM, frame.sample_rate, frame.num_channels)
-            packet = EncodedAudio(audio=frame.audio, audio_format=arrived)
+            packet = EncodedAudio(audio=frame.audio, audio_format=pcm(frame.sample_rate, frame.num_channels))
         else:
             return frame
-        if arrived != self._format:
-            raise FormatMismatchError("caller", str(arrived), str(self._format))
+        if packet.audio_format != self._format:
+            raise FormatMismatchError("caller", str(packet.audio_format), str(self._format))
         self._session.caller_audio(packet)
         self._send()
         return None
@@ -221,8 +226,9 @@ class RealtimeLLM(MediaProcessor):
             while True:
                 await self._receive(await socket.receive())
         except SocketClosedError as closed:
-            if not self._closing:
-                await self._unusable("socket_closed", ModelSocketLostError(closed.code, closed.reason))
+            await self._unusable("socket_closed", ModelSocketLostError(closed.code, closed.reason))
+        except Exception as failure:  # noqa: BLE001  whatever fails here, the call must not stay open and silent
+            await self._unusable("session_failed", SessionFailedError(failure))
 
     async def _receive(self, message: str | bytes) -> None:
         now = self._clock()
@@ -314,6 +320,12 @@ class RealtimeLLM(MediaProcessor):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+@functools.cache
+def pcm(sample_rate: int, channels: int) -> AudioFormat:
+    """Return a PCM format; made once, for there are 50 packets a second."""
+    return AudioFormat(Encoding.PCM, sample_rate, channels)
 
 
 def model_url(base_url: str, model: str) -> str:

@@ -13,7 +13,12 @@ from pipecat.frames.frames import (
     EndFrame,
 )
 
-from callpipe.processors.errors import ModelSessionRefusedError, ModelSocketLostError, ModelUnreachableError
+from callpipe.processors.errors import (
+    ModelSessionRefusedError,
+    ModelSocketLostError,
+    ModelUnreachableError,
+    SessionFailedError,
+)
 from callpipe.transports.audio.formats import PCMU_8K
 from callpipe.transports.errors import Fault, SocketRefusedError
 from callpipe.transports.frames import (
@@ -23,6 +28,7 @@ from callpipe.transports.frames import (
     ModelFaultFrame,
     OutputEncodedAudioFrame,
 )
+from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.virtual_time import run_virtual
 from callpipe.transports.websocket import WebSocket
@@ -127,6 +133,24 @@ async def test_a_socket_that_dies_ends_the_call_with_one_error(place_call: Place
         assert isinstance(error.exception, ModelSocketLostError)
         assert error.exception.code == code
         assert [one.code for one in on.behind.all(ModelFaultFrame)] == ["socket_closed"]
+
+
+@virtual
+async def test_a_defect_of_ours_ends_the_call_and_names_no_content(
+    place_call: PlaceCall, monkeypatch: pytest.MonkeyPatch, logged: list[str]
+) -> None:
+    def defect(*_: object) -> None:
+        raise LookupError("my secret")
+
+    async with place_call() as on:
+        monkeypatch.setattr(RealtimeSession, "receive", defect)
+        on.model.begin()
+        await on.is_over(within_s=2)
+
+        (error,) = on.errors
+        assert isinstance(error.exception, SessionFailedError)
+        assert isinstance(error.exception.failure, LookupError)
+    assert not any("my secret" in message for message in logged)
 
 
 @virtual
