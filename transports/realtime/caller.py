@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from ..frames import CallerTurnFrame, EncodedAudio, UsageFrame
-from .events import AudioCommitted, CallerTranscribed, CallerTranscriptionFailed
+from .events import AudioCommitted, CallerTranscribed, CallerTranscriptionFailed, SpeechStopped
 from .faults import Faults
-from .happenings import Happening
+from .happenings import CallerStopped, Happening
 from .prices import price, transcription_tokens
 
 MAX_HELD_MS = 30_000.0
@@ -75,14 +75,14 @@ class CallerSpeech:
         self.speaks = True
         self.answer_due = self._waiting_since = None
 
-    def stopped(self, now: float) -> bool:
-        """Note that the caller has stopped; return whether that is news."""
+    def stopped(self, _event: SpeechStopped, now: float) -> Sequence[Happening]:
+        """Note that the caller has stopped; tell it once."""
         if not self.speaks:
-            return False
+            return ()
         self.speaks = False
         self._waiting_since = now
         self.answer_due = now + ANSWER_DEADLINE_S if self._answered_by_server else None
-        return True
+        return [CallerStopped()]
 
     def response_began(self) -> None:
         """Note that the server owes nothing any more."""

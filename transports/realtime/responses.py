@@ -127,6 +127,10 @@ class Responses:
             del self._over[next(iter(self._over))]
         return response
 
+    def is_live(self, response_id: str) -> bool:
+        """Whether a response is the live one."""
+        return self.live is not None and self.live.response_id == response_id
+
     def is_over(self, response_id: str) -> bool:
         """Whether a response is over: whatever still comes of it is late."""
         return response_id in self._over

@@ -6,7 +6,6 @@ No socket and no clock: the driver hands in events with the time they came at (m
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from .bot_speech import BotSpeech
 from .caller import CallerSpeech, CallerTurns, HeldAudio
 from .dialogue import Dialogue
 from .faults import Faults
-from .happenings import AnswerBegan, CallerCutIn, CallerStarted, CallerStopped, Happening, SessionRefused
+from .happenings import AnswerBegan, CallerCutIn, CallerStarted, Happening, SessionRefused
 from .prices import price, response_tokens
 from .settings import RealtimeSettings
 
@@ -41,6 +40,7 @@ class RealtimeSession:
     Attributes:
         outbox: Client events to send, oldest first; whoever sends them takes them out.
         ready: The server has confirmed the settings, and the socket is open.
+        faults: What went wrong, counted, the harmless included.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class RealtimeSession:
         self._closed = False
         self._held = HeldAudio()
         self._caller = CallerSpeech(answered_by_server=settings.creates_responses)
-        self._faults = Faults()
+        self.faults = Faults()
         transcription = settings.transcription
-        self._turns = CallerTurns(transcription.model if transcription else None, self._faults)
+        self._turns = CallerTurns(transcription.model if transcription else None, self.faults)
         self._speech = BotSpeech(settings.audio_format, self.outbox)
         self._dialogue = Dialogue(self.outbox)
         self._reactions: dict[type, Callable[[Any, float], Sequence[Happening]]] = {
@@ -77,19 +77,14 @@ class RealtimeSession:
             events.ResponseCreated: self._created,
             events.ResponseDone: self._done,
             events.SpeechStarted: self._speech_started,
-            events.SpeechStopped: self._speech_stopped,
+            events.SpeechStopped: self._caller.stopped,
             events.AudioCommitted: self._turns.committed,
             events.CallerTranscribed: self._turns.transcribed,
             events.CallerTranscriptionFailed: self._turns.not_transcribed,
             events.SessionUpdated: self._updated,
             events.ErrorEvent: self._error,
-            events.UnknownEvent: self._faults.unknown_event,
+            events.UnknownEvent: self.faults.unknown_event,
         }
-
-    @property
-    def faults(self) -> Counter[str]:
-        """How often each fault was seen, the harmless ones included."""
-        return self._faults.counts
 
     # What the driver tells.
 
@@ -112,7 +107,7 @@ class RealtimeSession:
 
     def malformed(self, error: events.MalformedEventError, now: float) -> list[Happening]:
         """Take a message that was no event."""
-        return [*self._faults.report("malformed_event", f"{error.kind}: {error.explanation}", now)]
+        return [*self.faults.report("malformed_event", f"{error.kind}: {error.explanation}", now)]
 
     def caller_audio(self, packet: EncodedAudio) -> None:
         """Send caller audio, in the session's format, or hold it until the session is ready."""
@@ -127,9 +122,9 @@ class RealtimeSession:
 
     def interrupted(self, now: float) -> list[Happening]:
         """Someone else on the pipeline interrupted the bot; the server does not know yet."""
-        happened = self._speech.settle(now)
+        settled = self._speech.settle(now)
         self._dialogue.cancel()
-        return [*happened, *self._speech.cut(now, by_caller=False), *self._proceed(now)]
+        return [*settled, *self._speech.cut(now, by_caller=False), *self._proceed(now)]
 
     def playout_cleared(self, heard_ms: Mapping[str, float], now: float) -> list[Happening]:
         """The transport has cleared the playout; `heard_ms` is what was heard of each unfinished item."""
@@ -206,7 +201,7 @@ class RealtimeSession:
             self._dialogue.proceed(now)
         self.outbox.extend(events.append_audio(packet.payload) for packet in self._held.release())
         lost = f"{self._held.dropped} packets of caller audio came before the session was ready"
-        fault = self._faults.report("caller_audio_dropped", lost, now) if self._held.dropped else []
+        fault = self.faults.report("caller_audio_dropped", lost, now) if self._held.dropped else []
         return [SessionReadyFrame(now, self._model, (now - self._connecting_since) * 1000), *fault]
 
     def _error(self, event: events.ErrorEvent, now: float) -> list[Happening]:
@@ -216,7 +211,7 @@ class RealtimeSession:
             return self._refused(code, error.message or "")
         another = code == "conversation_already_has_active_response"
         self._dialogue.responses.refused(error.event_id, another_is_live=another)
-        return [*self._faults.report(code, error.message or "", now)]
+        return [*self.faults.report(code, error.message or "", now)]
 
     def _speech_started(self, _event: events.SpeechStarted, now: float) -> list[Happening]:
         self._caller.started()
@@ -226,9 +221,6 @@ class RealtimeSession:
         if self._dialogue.caller_started() or self._speech.unheard(now):
             happened += [CallerCutIn(), *self._speech.cut(now, by_caller=True)]
         return happened
-
-    def _speech_stopped(self, _event: events.SpeechStopped, now: float) -> list[Happening]:
-        return [CallerStopped()] if self._caller.stopped(now) else []
 
     def _created(self, event: events.ResponseCreated, now: float) -> list[Happening]:
         return self._began(event.response.id, now, event.response.request_id)
@@ -272,12 +264,11 @@ class RealtimeSession:
             tokens = response_tokens(response.usage)
             happened.append(UsageFrame(now, self._model, tokens, price(self._model, tokens)))
         if response.status in ("failed", "incomplete"):
-            happened += self._faults.report(*response.failure, now)
+            happened += self.faults.report(*response.failure, now)
         return happened
 
     def _began(self, response_id: str, now: float, request_id: str | None = None) -> list[Happening]:
-        live = self._dialogue.responses.live
-        if live is not None and live.response_id == response_id:
+        if self._dialogue.responses.is_live(response_id):
             return []
         self._caller.response_began()
         previous = self._dialogue.began(response_id, request_id)

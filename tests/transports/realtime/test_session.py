@@ -204,7 +204,7 @@ def test_errors_are_survived_and_reported_ever_more_seldom(serve: Serve) -> None
     fault = faults[0]
     assert isinstance(fault, ModelFaultFrame)
     assert fault.code == "invalid_value"
-    assert server.session.faults["invalid_value"] == 100
+    assert server.session.faults.counts["invalid_value"] == 100
     server.begins()
     assert kinds(server.audio()) == ["BotStarted", "BotAudio"]
 
@@ -213,7 +213,7 @@ def test_harmless_errors_are_only_counted(serve: Serve) -> None:
     server = serve()
 
     assert server.says("error", error={"code": "response_cancel_not_active"}) == []
-    assert server.session.faults["response_cancel_not_active"] == 1
+    assert server.session.faults.counts["response_cancel_not_active"] == 1
 
 
 def test_unknown_events_are_reported_once_a_type(serve: Serve) -> None:
