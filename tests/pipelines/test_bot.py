@@ -50,7 +50,10 @@ def test_a_file_that_is_no_python_is_refused(tmp_path: Path) -> None:
         ("def f(:", ":1: invalid syntax"),
         ("x = 1", ": the file has no Bot; it takes one: bot = Bot('concierge')"),
         (GOOD + "other = Bot('other')", ": the file has 2 Bots; it takes one: bot = Bot('concierge')"),
-        ("from callpipe.pipelines import Bot\n\nBot('No Name!')", ":3: ValueError: 'No Name!' is no name of a bot"),
+        (
+            "from callpipe.pipelines import Bot\n\nBot('No Name!')",
+            ":3: ValueError: 'No Name!' is no name of a bot",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, content: str, sentence: str) -> None:
