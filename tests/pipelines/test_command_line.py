@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
+from callpipe.transports.bandwidth.emulator.carrier import CALLED_NUMBER, CALLER_NUMBER
+
 BOTS = Path(__file__).parents[2] / "bots"
 SERVING = {
     "CALLPIPE_PUBLIC_URL": "https://bots.example.com",
@@ -21,9 +23,18 @@ SERVING = {
 }
 
 
-def command(*arguments: str) -> list[str]:
-    run = "from callpipe.pipelines.command_line import main; main()"
-    return [sys.executable, "-c", run, *arguments]
+RUN = "from callpipe.pipelines.command_line import main; main()"
+RUN_WITH_EVERY_LOG_MESSAGE = """
+from loguru import logger
+from callpipe.pipelines import command_line
+command_line.logger.remove = lambda *_: None
+logger.add("everything.log", level="TRACE")
+command_line.main()
+"""
+
+
+def command(*arguments: str, code: str = RUN) -> list[str]:
+    return [sys.executable, "-c", code, *arguments]
 
 
 def environment(tmp_path: Path, **changed: str) -> dict[str, str]:
@@ -37,9 +48,9 @@ def environment(tmp_path: Path, **changed: str) -> dict[str, str]:
     }
 
 
-def run(tmp_path: Path, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+def run(tmp_path: Path, *arguments: str, code: str = RUN, **changed: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*arguments),
+        command(*arguments, code=code),
         env=environment(tmp_path, **changed),
         cwd=tmp_path,
         capture_output=True,
@@ -134,9 +145,12 @@ def test_calls_that_nobody_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("brain", ["scripted", pytest.param("offline", marks=pytest.mark.offline)])
 def test_the_demo_holds_a_call_and_keeps_it(brain: str, tmp_path: Path) -> None:
-    ran = run(tmp_path, "demo", "--brain", brain, "--json", "out.json")
+    ran = run(tmp_path, "demo", "--brain", brain, "--json", "out.json", code=RUN_WITH_EVERY_LOG_MESSAGE)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     told = json.loads((tmp_path / "out.json").read_text())
+    log = (tmp_path / "everything.log").read_text()
+    assert log.count("\n") > 100
+    assert content_in(log, told) == []
     booked = [call["arguments"] for call in told["tool_calls"] if call["name"] == "book_table"]
     assert booked == [told["booking"]]
     assert [call["name"] for call in told["tool_calls"]] == ["book_table", "opening_hours", "end_call"]
@@ -157,6 +171,13 @@ def test_the_demo_holds_a_call_and_keeps_it(brain: str, tmp_path: Path) -> None:
     shown = run(tmp_path, "calls", "show", told["call_id"][:12])
     assert "Bot:" in shown.stdout
     assert "recording" in shown.stdout
+
+
+def content_in(log: str, told: dict[str, Any]) -> list[str]:
+    """Return what of a call's content stands in its log: whole turns, the booking, the numbers."""
+    content = [turn["text"] for turn in told["turns"]] + [told["booking"]["name"], told["booking"]["time"]]
+    content += [json.dumps(call["arguments"]) for call in told["tool_calls"] if call["arguments"]]
+    return [words for words in [*content, CALLER_NUMBER, CALLED_NUMBER] if words in log]
 
 
 def test_the_demo_with_the_real_model_needs_a_key(tmp_path: Path) -> None:
