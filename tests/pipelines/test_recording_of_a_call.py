@@ -39,7 +39,7 @@ def passthrough(call: Call) -> Pipeline:
 
 
 def recorded_call(build: Callable[[Call], Pipeline], line: Line, folder: Path, *, minutes: float) -> HeldCall:
-    """A caller who says this and that, and hears out some of the answers."""
+    """A caller who says this and that, and hears out some of the answers, the last among them."""
     chance = random.Random(3)
     steps: list[Step] = []
     durations_ms: list[float] = []
@@ -50,7 +50,7 @@ def recorded_call(build: Callable[[Call], Pipeline], line: Line, folder: Path, *
         pause_ms = 2_000 + chance.uniform(0, 1.2 * durations_ms[-1])
         steps += [Say(text=words), Silence(ms=pause_ms)]
         left_ms -= 40 * len(words) + pause_ms
-    script = CallerScript.model_construct(steps=(*steps, HangUp()))
+    script = CallerScript.model_construct(steps=(*steps, Silence(ms=8_000), HangUp()))
     call = Scene(script, sentences(durations_ms, seed=3), build, line=line, folder=folder).hold()
     assert shared_writer().wait(10)
     assert call.reason == "caller"
