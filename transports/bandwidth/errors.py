@@ -134,3 +134,81 @@ class PlayoutPayloadError(BandwidthError):
 
     def __init__(self) -> None:
         super().__init__("the payload to play is not base64")
+
+
+class InvalidIdError(BandwidthError):
+    """An id can't be part of a Voice API's URL.
+
+    Attributes:
+        what: Which id: ``account id`` or ``call id``.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the {what} is no id: 1 to 128 letters, digits and . _ ~ : @ -, a letter or digit first"
+        )
+        self.what = what
+
+
+class VoiceApiError(BandwidthError):
+    """The root of the Voice API's errors; none holds a secret or what was sent.
+
+    Attributes:
+        request: What was asked for: ``token`` or the name of a `VoiceApi` method.
+        status: The HTTP status of the last answer, None when there was none.
+    """
+
+    def __init__(self, request: str, status: int | None, explanation: str) -> None:
+        super().__init__(f"Voice API, {request}: {explanation}")
+        self.request = request
+        self.status = status
+
+
+class VoiceApiCredentialsError(VoiceApiError):
+    """The client id, its secret, the account or the token URL are wrong, or the client may not do this."""
+
+    fault = Fault.OPERATOR
+
+    def __init__(self, request: str, status: int) -> None:
+        super().__init__(request, status, f"the credentials are refused with {status}")
+
+
+class VoiceApiUnavailableError(VoiceApiError):
+    """The carrier did not answer in time, or only with 429 or 5xx.
+
+    Attributes:
+        retry_after_s: How long the carrier asked to wait, when it did.
+    """
+
+    def __init__(self, request: str, status: int | None = None, retry_after_s: float | None = None) -> None:
+        last = "no answer" if status is None else f"answer {status}"
+        super().__init__(request, status, f"{last} when the deadline came")
+        self.retry_after_s = retry_after_s
+
+
+class VoiceApiRefusedError(VoiceApiError):
+    """The carrier understood a request and does not accept it."""
+
+    fault = Fault.CALLPIPE
+
+    def __init__(self, request: str, status: int) -> None:
+        super().__init__(request, status, f"refused with {status}")
+
+
+class VoiceApiAnswerError(VoiceApiError):
+    """A successful answer can't be read."""
+
+    def __init__(self, request: str, status: int) -> None:
+        super().__init__(request, status, f"answer {status} is not what Bandwidth documents")
+
+
+class CallOverError(VoiceApiError):
+    """The call is not there any more (404), or is in no state to be changed (409).
+
+    Attributes:
+        call_id: The call.
+    """
+
+    def __init__(self, request: str, status: int, call_id: str) -> None:
+        super().__init__(request, status, f"call {call_id} is over ({status})")
+        self.call_id = call_id
