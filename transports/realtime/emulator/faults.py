@@ -1,65 +1,162 @@
 """Faults on demand: what a model, or the line to it, can do wrong.
 
-A fault names the server event at which it strikes by its number within the session, counted from 1.
+A fault is declared, not programmed: ``Drop(at=Nth("response.output_audio.delta", 3))`` breaks the connection
+instead of sending the third piece of audio, ``Drop(at=After(0.4, Nth("response.created", 2)))`` 0.4 s after the
+second answer began.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import msgspec
+AUDIO_DELTA = "response.output_audio.delta"
 
-from .server_events import ServerEvent
+
+@dataclass(frozen=True, slots=True)
+class Nth:
+    """An event of one type, by its number among those of a session, counted from 1."""
+
+    event_type: str
+    number: int = 1
+
+
+Place: TypeAlias = int | Nth
+"""A server event: its number among all of the session's, counted from 1, or among those of its type."""
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Some time after a server event, or after the session was opened.
+
+    Attributes:
+        seconds: How long after.
+        event: After which event; None counts from the open socket.
+    """
+
+    seconds: float
+    event: Place | None = None
+
+
+Moment: TypeAlias = Place | After
+"""When a fault strikes: at a server event, before it or in its place, or some time after one."""
+
+
+# The handshake.
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseHandshake:
+    """The handshake is refused.
+
+    Attributes:
+        status: The HTTP status, such as 401, 429 or 503.
+        retry_after_s: What the Retry-After header says; None sends none.
+    """
+
+    status: int
+    retry_after_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlowHandshake:
+    """The handshake is answered late."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnansweredHandshake:
+    """The connection is taken, and the handshake never answered."""
+
+
+# The connection.
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The connection breaks without a close frame."""
+
+    at: Moment
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """The connection ends instead of the event being sent."""
+    """The server closes the connection."""
 
-    at_event: int
+    at: Moment
     code: int = 1011
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """The session has reached its longest duration: an error says so, then the server closes it."""
+
+    at: Moment
+    minutes: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class GoSilent:
+    """The server sends nothing any more. It still reads, and the connection stays open."""
+
+    at: Moment
+
+
+# Single events.
 
 
 @dataclass(frozen=True, slots=True)
 class Omit:
     """The event is never sent."""
 
-    at_event: int
+    at: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The event is sent twice."""
+
+    at: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The event comes later than those after it."""
+
+    at: Place
+    delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class SendError:
-    """An `error` event comes before the event."""
+    """An `error` event comes that nothing the client did has caused."""
 
-    at_event: int
+    at: Moment
     code: str = "server_error"
     message: str = "The server had an error while processing your request."
+    type: str = "server_error"
 
 
 @dataclass(frozen=True, slots=True)
 class SendUnknownEvent:
-    """An event of a type that no client knows comes before the event."""
+    """An event comes of a type that no client knows."""
 
-    at_event: int
+    at: Moment
     type: str = "response.emulated_novelty"
 
 
 @dataclass(frozen=True, slots=True)
 class SendInvalidJson:
-    """A message that is no JSON comes before the event."""
+    """A message comes that is no JSON."""
 
-    at_event: int
+    at: Moment
     message: str = '{"type":"response.output_audio.delta","delta":'
 
 
-@dataclass(frozen=True, slots=True)
-class DuplicateDelta:
-    """An audio delta, counted among the session's audio deltas from 1, is sent twice."""
-
-    at_delta: int
+# Answers.
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,72 +172,49 @@ class SlowDeltas:
     from_delta: int = 1
 
 
-Fault: TypeAlias = (
-    Disconnect | Omit | SendError | SendUnknownEvent | SendInvalidJson | DuplicateDelta | LateDelta | SlowDeltas
-)
+@dataclass(frozen=True, slots=True)
+class FailResponse:
+    """A response ends with the status `failed` instead of saying anything.
 
-_AUDIO_DELTA = "response.output_audio.delta"
+    Attributes:
+        number: Which of the session's responses, counted from 1.
+        code: The error's code; ``rate_limit_exceeded`` and ``server_error`` are the API's most frequent ones.
+        message: The error's words.
+        type: The error's type; ``tokens`` goes with a rate limit.
+    """
 
-
-class FaultyLine:
-    """Turns the events of a session into what really goes to its client."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        self._faults = faults
-        self._events = 0
-        self._deltas = 0
-        self._last_delta: ServerEvent | None = None
-
-    def messages(self, event: ServerEvent) -> Iterator[bytes | Disconnect]:
-        """Give the messages to send for the next event, or the end of the connection."""
-        self._events += 1
-        if event["type"] == _AUDIO_DELTA:
-            self._deltas += 1
-            self._last_delta = event
-        copies = 1
-        for fault in self._faults:
-            match fault:
-                case Disconnect(at_event=self._events):
-                    yield fault
-                    return
-                case Omit(at_event=self._events):
-                    copies = 0
-                case SendError(at_event=self._events):
-                    yield _json(_error(fault, event))
-                case SendUnknownEvent(at_event=self._events):
-                    yield _json({"type": fault.type, "event_id": f"{event['event_id']}_new"})
-                case SendInvalidJson(at_event=self._events):
-                    yield fault.message.encode()
-                case DuplicateDelta(at_delta=self._deltas) if event["type"] == _AUDIO_DELTA:
-                    copies = 2
-                case _:
-                    pass
-        yield from [_json(event)] * copies
-        if LateDelta() in self._faults and self._last_delta is not None and _is_cancelled(event):
-            yield _json({**self._last_delta, "event_id": f"{event['event_id']}_late"})
-
-    @property
-    def delay_ms(self) -> float:
-        """How much later than it should the next audio delta comes."""
-        slow = (fault for fault in self._faults if isinstance(fault, SlowDeltas))
-        return sum(fault.extra_ms for fault in slow if self._deltas + 1 >= fault.from_delta)
+    number: int = 1
+    code: str = "server_error"
+    message: str = "The server had an error while processing your request. Sorry about that!"
+    type: str = "server_error"
 
 
-def _json(event: ServerEvent) -> bytes:
-    return msgspec.json.encode(event)
+def rate_limited(number: int = 1, *, retry_after_s: float = 1.5) -> FailResponse:
+    """Return the failure of a response that exceeds the account's tokens per minute."""
+    words = f"Rate limit reached on tokens per min (TPM). Please try again in {retry_after_s:g}s."
+    return FailResponse(number, "rate_limit_exceeded", words, "tokens")
 
 
-def _error(fault: SendError, event: ServerEvent) -> ServerEvent:
-    error = {
-        "type": "server_error",
-        "code": fault.code,
-        "message": fault.message,
-        "param": None,
-        "event_id": None,
-    }
-    return {"type": "error", "event_id": f"{event['event_id']}_error", "error": error}
+HandshakeFault: TypeAlias = RefuseHandshake | SlowHandshake | UnansweredHandshake
+TimedFault: TypeAlias = Drop | Disconnect | Expire | GoSilent | SendError | SendUnknownEvent | SendInvalidJson
+"""What may also strike between two events."""
+Fault: TypeAlias = HandshakeFault | TimedFault | Omit | Duplicate | Late | LateDelta | SlowDeltas | FailResponse
+
+FaultPlan: TypeAlias = Callable[[], Sequence[Fault]]
+"""Gives the faults of the next session that a client tries to open."""
 
 
-def _is_cancelled(event: ServerEvent) -> bool:
-    response = event.get("response")
-    return event["type"] == "response.done" and isinstance(response, dict) and response["status"] == "cancelled"  # pyright: ignore[reportUnknownVariableType]
+def every_session(*faults: Fault) -> FaultPlan:
+    """Let the faults strike every session."""
+    return lambda: faults
+
+
+def first_sessions(count: int, *faults: Fault) -> FaultPlan:
+    """Let the faults strike the first sessions; those after them are healthy."""
+    return in_turn(*([faults] * count))
+
+
+def in_turn(*sessions: Sequence[Fault]) -> FaultPlan:
+    """Give the first session the first faults, and so on; the sessions after the last are healthy."""
+    remaining = iter(sessions)
+    return lambda: next(remaining, ())

@@ -182,9 +182,11 @@ class Response:
         """The caller or the client interrupts."""
         return self._done("cancelled", {"type": "cancelled", "reason": reason})
 
-    def fail(self, message: str) -> list[ServerEvent]:
+    def fail(
+        self, message: str, *, code: str = "server_error", kind: str = "server_error"
+    ) -> list[ServerEvent]:
         """The model could not answer."""
-        error = {"type": "server_error", "code": "server_error", "message": message}
+        error = {"type": kind, "code": code, "message": message}
         return self._done("failed", {"type": "failed", "error": error})
 
     def _done(self, status: ResponseStatus, details: dict[str, object] | None) -> list[ServerEvent]:

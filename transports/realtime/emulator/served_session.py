@@ -6,22 +6,23 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
 from loguru import logger
 
-from ...errors import SocketBacklogError, SocketClosedError
+from ...errors import SocketClosedError
 from ...speech.interfaces import Brain, CallTool, Heard, Say, SpeechDetector, ToolOutput
 from ...websocket import WebSocket
 from .client_items import Hear
 from .errors import RequestError, where
-from .faults import Disconnect, Fault, FaultyLine
+from .faults import FailResponse, Fault
+from .faulty_line import FaultyLine
+from .faulty_socket import CLOSING_DEADLINE_S, FaultySocket
 from .response import Response
 from .responses import BrainView
-from .server_events import ServerEvent, ServerEvents
+from .server_events import ServerEvents
 from .session import Abandon, Reaction, Respond, Session
 from .session_log import SessionLog
 from .utterance import Utterance, spoken
@@ -29,7 +30,6 @@ from .utterance import Utterance, spoken
 Result = TypeVar("Result")
 
 _GOING_AWAY = 1001
-_CLOSING_DEADLINE_S = 1.0
 
 
 class Run(Protocol):
@@ -81,6 +81,7 @@ async def serve_session(
     faults: Sequence[Fault] = (),
     log: SessionLog | None = None,
     model: str = "gpt-realtime",
+    abort: Callable[[], None] | None = None,
 ) -> SessionLog:
     """Serve one session until its socket is closed.
 
@@ -93,6 +94,7 @@ async def serve_session(
         faults: What goes wrong.
         log: Where the session's events are kept.
         model: The model the client asked for.
+        abort: Breaks the socket's connection without a close frame, for the fault `Drop`.
 
     Returns:
         The log.
@@ -108,6 +110,7 @@ async def serve_session(
         faults=faults,
         log=log,
         model=model,
+        abort=abort or _unable_to_abort,
     )
     await served.serve()
     return log
@@ -126,15 +129,19 @@ class _ServedSession:
         faults: Sequence[Fault],
         log: SessionLog,
         model: str,
+        abort: Callable[[], None],
     ) -> None:
         self._socket = socket
         self._brain = brain
         self._settings = settings
         self._clock = clock
         self._run = run
-        self._line = FaultyLine(faults)
         self._log = log
         self._events = ServerEvents()
+        self._line = FaultyLine(faults, self._events)
+        self._client = FaultySocket(socket, self._line, log, clock=clock, abort=abort)
+        self._send = self._client.send
+        self._responses = 0
         expires_at = int(time.time() + settings.max_duration_s)
         self._session = Session(model, detector, expires_at=expires_at, events=self._events)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,11 +149,11 @@ class _ServedSession:
         self._answering: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
-        self._closed = False
 
     async def serve(self) -> None:
         """Take the client's messages until the socket is closed."""
         expiry = asyncio.get_running_loop().call_later(self._settings.max_duration_s, self._expire)
+        self._client.open()
         try:
             await asyncio.sleep(self._settings.connect_delay_ms / 1000)
             self._send(self._session.opened())
@@ -163,13 +170,13 @@ class _ServedSession:
             await self._end()
 
     async def _end(self) -> None:
-        self._closed = True
+        await self._client.end()
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_CLOSING_DEADLINE_S)
+            await asyncio.wait(self._tasks, timeout=CLOSING_DEADLINE_S)
         self._log.ended = True
 
     def _take(self, reactions: Iterable[Reaction]) -> None:
@@ -179,7 +186,11 @@ class _ServedSession:
                     self._spawn(self._hear(reaction), self._hearing)
                 case Respond():
                     response = reaction.response
-                    task = self._spawn(self._answer(response))
+                    self._responses += 1
+                    failure = self._line.failure(self._responses)
+                    task = self._spawn(
+                        self._answer(response) if failure is None else self._fail(response, failure)
+                    )
                     self._answering[response.id] = task
                     task.add_done_callback(lambda _, key=response.id: self._answering.pop(key, None))
                 case Abandon():
@@ -188,23 +199,6 @@ class _ServedSession:
                 case _:
                     self._send([reaction])
         self._arm()
-
-    def _send(self, events: Iterable[ServerEvent]) -> None:
-        for event in events:
-            for message in self._line.messages(event):
-                if self._closed:
-                    return
-                if isinstance(message, Disconnect):
-                    self._close(message.code, message.reason)
-                    return
-                # A closed socket ends the session where its messages are read.
-                with suppress(SocketClosedError, SocketBacklogError):
-                    self._socket.send(message)
-            self._log.sent(event, self._clock())
-
-    def _close(self, code: int, reason: str) -> None:
-        self._closed = True
-        self._spawn(self._socket.close(code, reason, deadline_s=_CLOSING_DEADLINE_S))
 
     def _spawn(
         self, work: Coroutine[object, object, None], group: set[asyncio.Task[None]] | None = None
@@ -237,7 +231,7 @@ class _ServedSession:
         minutes = self._settings.max_duration_s / 60
         words = f"Your session hit the maximum duration of {minutes:g} minutes."
         self._send([self._events.error(RequestError(words, "session_expired"))])
-        self._close(_GOING_AWAY, words)
+        self._client.close(_GOING_AWAY, words)
 
     async def _until(self, moment: float) -> None:
         await asyncio.sleep(max(0.0, moment - self._clock()))
@@ -267,6 +261,13 @@ class _ServedSession:
         else:
             await self._until(earliest)
             self._take(self._session.finish(response, self._clock()))
+
+    async def _fail(self, response: Response, failure: FailResponse) -> None:
+        await asyncio.sleep(self._settings.first_audio_delay_ms / 1000)
+        failed = self._session.fail(
+            response, failure.message, self._clock(), code=failure.code, kind=failure.type
+        )
+        self._take(failed)
 
     async def _actions(self, response: Response) -> list[Say | CallTool]:
         async with asyncio.timeout(self._settings.brain_deadline_s):
@@ -301,6 +302,10 @@ class _ServedSession:
                 return
             due += self._settings.delta_ms / 1000 / self._settings.speed
         self._send(response.end_message())
+
+
+def _unable_to_abort() -> None:
+    raise RuntimeError("the fault Drop needs a way to abort the connection, and serve_session was given none")
 
 
 def _decided(brain: Brain, view: BrainView) -> list[Say | CallTool]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
-from urllib.parse import parse_qs, urlsplit
+from weakref import WeakSet
 
 from loguru import logger
 
 from ...speech.interfaces import Brain
-from ...websocket import UpgradeRequest, WebSocket, serve
+from ...websocket import UpgradeRequest, WebSocket
+from .admission import Admission, Admitted
 from .errors import where
-from .faults import Fault
+from .faults import FaultPlan, every_session
+from .handshake import FaultyHandshake
 from .served_session import EmulatorSettings, Run, in_thread, serve_session
 from .session_log import SessionLog
 
@@ -35,7 +36,7 @@ class RealtimeEmulatorServer:
         port: Port to listen at, 0 for a free one.
         api_key: What clients have to bring as a bearer token; None takes everybody.
         settings: Delays and pace of every session.
-        faults: Gives the faults of the next session.
+        faults: Gives the faults of the next session, counted by connections.
         run: Runs brains, ears and voices.
         max_sessions: Live sessions beyond which a client is refused with status 429.
         closing_deadline_s: How long closing may take.
@@ -52,7 +53,7 @@ class RealtimeEmulatorServer:
         port: int = 0,
         api_key: str | None = None,
         settings: EmulatorSettings | None = None,
-        faults: Callable[[], Sequence[Fault]] = tuple,
+        faults: FaultPlan | None = None,
         run: Run = in_thread,
         max_sessions: int = 64,
         closing_deadline_s: float = 2.0,
@@ -61,14 +62,14 @@ class RealtimeEmulatorServer:
         self._brain_factory = brain_factory
         self._host = host
         self._port = port
-        self._api_key = api_key
+        self._admission = Admission(api_key, max_sessions)
         self._settings = settings
-        self._faults = faults
+        self._faults = faults or every_session()
         self._run = run
-        self._max_sessions = max_sessions
         self._closing_deadline_s = closing_deadline_s
         self._server: asyncio.Server | None = None
         self._sessions: dict[asyncio.Task[None], WebSocket] = {}
+        self._handshakes: WeakSet[FaultyHandshake] = WeakSet()
 
     @property
     def url(self) -> str:
@@ -81,7 +82,8 @@ class RealtimeEmulatorServer:
         return len(self._sessions)
 
     async def __aenter__(self) -> Self:
-        self._server = await serve(self._accept, host=self._host, port=self._port)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connected, self._host, self._port)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -95,6 +97,8 @@ class RealtimeEmulatorServer:
         if self._server is None:
             return
         self._server.close()
+        for handshake in self._handshakes:
+            handshake.abort_unanswered()
         sessions = dict(self._sessions)
         closing = [
             asyncio.ensure_future(socket.close(_GOING_AWAY, "going away", deadline_s=self._closing_deadline_s))
@@ -106,38 +110,37 @@ class RealtimeEmulatorServer:
                 task.cancel()
         self._server = None
 
-    def _accept(self, request: UpgradeRequest) -> Callable[[WebSocket], None] | HTTPStatus:
-        target = urlsplit(request.path)
-        if not target.path.endswith("/realtime"):
-            return HTTPStatus.NOT_FOUND
-        if self._api_key is not None and not _is_bearer(
-            request.headers.get("authorization", ""), self._api_key
-        ):
-            return HTTPStatus.UNAUTHORIZED
-        model = parse_qs(target.query).get("model", [""])[0]
-        if not model:
-            return HTTPStatus.BAD_REQUEST
-        if len(self._sessions) >= self._max_sessions:
-            return HTTPStatus.TOO_MANY_REQUESTS
-        return partial(self._opened, model)
+    def _connected(self) -> FaultyHandshake:
+        handshake = FaultyHandshake(self._faults(), self._accept)
+        self._handshakes.add(handshake)
+        return handshake
 
-    def _opened(self, model: str, socket: WebSocket) -> None:
+    def _accept(
+        self, handshake: FaultyHandshake, request: UpgradeRequest
+    ) -> Callable[[WebSocket], None] | HTTPStatus:
+        admitted = self._admission.judge(request.path, request.headers, self.live_sessions)
+        return admitted if isinstance(admitted, HTTPStatus) else partial(self._opened, admitted, handshake)
+
+    def _opened(self, admitted: Admitted, handshake: FaultyHandshake, socket: WebSocket) -> None:
         log = SessionLog()
         self.logs.append(log)
-        task = asyncio.create_task(self._serve(model, socket, log))
+        task = asyncio.create_task(self._serve(admitted, handshake, socket, log))
         self._sessions[task] = socket
         task.add_done_callback(self._ended)
 
-    async def _serve(self, model: str, socket: WebSocket, log: SessionLog) -> None:
+    async def _serve(
+        self, admitted: Admitted, handshake: FaultyHandshake, socket: WebSocket, log: SessionLog
+    ) -> None:
         try:
             await serve_session(
                 socket,
                 await self._run(self._brain_factory),
                 settings=self._settings,
                 run=self._run,
-                faults=self._faults(),
+                faults=(*admitted.faults, *handshake.faults),
                 log=log,
-                model=model,
+                model=admitted.model,
+                abort=handshake.abort,
             )
         finally:
             await socket.close(_INTERNAL_ERROR, deadline_s=self._closing_deadline_s)
@@ -147,8 +150,3 @@ class RealtimeEmulatorServer:
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
             logger.error("an emulated session broke: {}", where(failure))
-
-
-def _is_bearer(authorization: str, api_key: str) -> bool:
-    scheme, _, token = authorization.partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), api_key.encode())

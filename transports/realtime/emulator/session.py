@@ -182,9 +182,17 @@ class Session:
         """Take that the brain has given everything."""
         return self._ended(response, response.complete(), now)
 
-    def fail(self, response: Response, message: str, now: float) -> list[ServerEvent]:
+    def fail(
+        self,
+        response: Response,
+        message: str,
+        now: float,
+        *,
+        code: str = "server_error",
+        kind: str = "server_error",
+    ) -> list[ServerEvent]:
         """Take that the brain, or its voice, failed."""
-        return self._ended(response, response.fail(message), now)
+        return self._ended(response, response.fail(message, code=code, kind=kind), now)
 
     def _reactions(self, event: ClientEvent, now: float) -> Iterator[Reaction]:
         match event:

@@ -14,10 +14,11 @@ from callpipe.transports.errors import SocketClosedError
 from callpipe.transports.loopback import LoopbackSocket, socket_pair
 from callpipe.transports.realtime.emulator import (
     Disconnect,
-    DuplicateDelta,
+    Duplicate,
     EmulatorSettings,
     Fault,
     LateDelta,
+    Nth,
     Omit,
     SendError,
     SendInvalidJson,
@@ -360,8 +361,8 @@ class TestFaults:
         assert kinds[9:11] == ["response.emulated_novelty", "{"]
         assert kinds[-1] == "rate_limits.updated"
 
-    def test_duplicate_delta(self, received: Callable[..., list[str | ServerEvent]]) -> None:
-        deltas = [m for m in received(DuplicateDelta(2)) if isinstance(m, dict) and m["type"] == DELTA]
+    def test_duplicate(self, received: Callable[..., list[str | ServerEvent]]) -> None:
+        deltas = [m for m in received(Duplicate(Nth(DELTA, 2))) if isinstance(m, dict) and m["type"] == DELTA]
         assert len(deltas) == 4
         assert deltas[1] == deltas[2]
 
