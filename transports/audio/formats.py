@@ -46,6 +46,7 @@ class AudioFormat:
 
 
 PCMU_8K = AudioFormat(Encoding.PCMU, 8_000)
+PCMA_8K = AudioFormat(Encoding.PCMA, 8_000)
 PCM_8K = AudioFormat(Encoding.PCM, 8_000)
 PCM_16K = AudioFormat(Encoding.PCM, 16_000)
 PCM_24K = AudioFormat(Encoding.PCM, 24_000)

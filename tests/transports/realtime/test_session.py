@@ -261,7 +261,7 @@ def test_a_transcription_is_priced_by_its_own_model(serve: Serve) -> None:
     happened = serve().says("conversation.item.input_audio_transcription.completed")
 
     used = [one for one in happened if isinstance(one, UsageFrame)]
-    assert [(one.model, one.tokens) for one in used] == [("gpt-live-transcribe", {"transcribed_ms": 2000})]
+    assert [(one.model, one.tokens) for one in used] == [("gpt-transcribe", {"transcribed_ms": 2000})]
 
 
 def test_a_new_response_ends_one_whose_end_was_lost(serve: Serve) -> None:
