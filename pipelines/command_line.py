@@ -16,6 +16,7 @@ from rich.table import Table
 from callpipe.transports.audio.formats import AudioFormat
 from callpipe.transports.errors import CallpipeError
 
+from . import emulate
 from .bot import Bot, load_bot, loading_error
 from .call import rehearsal_call
 from .call_index import CallIndex
@@ -30,6 +31,7 @@ from .switchboard import Switchboard
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 calls_app = typer.Typer(no_args_is_help=True, help="What became of calls.")
 app.add_typer(calls_app, name="calls")
+app.add_typer(emulate.app, name="emulate")
 
 console = Console(highlight=False)
 

@@ -82,3 +82,9 @@ class UnknownCallError(PipelinesError):
 
 class DemoError(PipelinesError):
     """The demo's call did not go as it should."""
+
+
+class EmulationError(PipelinesError):
+    """An emulator was asked for something it can't do, or a call it placed did not go well."""
+
+    fault = Fault.OPERATOR
