@@ -7,6 +7,7 @@ what really happened: what the caller heard, what the model was told.
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import json
 import math
@@ -87,16 +88,45 @@ class Reciter:
         return [Say(next(self._texts))]
 
 
-class TappedSocket:
-    """A WebSocket that keeps every message sent on it, with its time."""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that callpipe sent.
 
-    def __init__(self, socket: WebSocket) -> None:
-        self.sent: list[tuple[float, str]] = []
+    Attributes:
+        at: When, in virtual seconds.
+        to: ``carrier`` or ``model``.
+        text: The message.
+    """
+
+    at: float
+    to: str
+    text: str = field(repr=False)
+
+    @property
+    def kind(self) -> str:
+        """What it says it is."""
+        message = json.loads(self.text)
+        return message["eventType"] if self.to == "carrier" else message["type"]
+
+    @property
+    def audio(self) -> bytes:
+        """The audio it brings, as encoded on the wire; empty for other messages."""
+        message = json.loads(self.text)
+        return base64.b64decode(message.get("audio") or message.get("media", {}).get("payload", ""))
+
+
+class TappedSocket:
+    """A WebSocket that notes every message sent on it."""
+
+    def __init__(self, socket: WebSocket, to: str, sent: list[Sent]) -> None:
         self._socket = socket
+        self._to = to
+        self._sent = sent
         self._clock = asyncio.get_running_loop().time
 
     def send(self, message: bytes | str) -> None:
-        self.sent.append((self._clock(), message.decode() if isinstance(message, bytes) else message))
+        text = message.decode() if isinstance(message, bytes) else message
+        self._sent.append(Sent(self._clock(), self._to, text))
         self._socket.send(message)
 
     async def receive(self) -> str | bytes:
@@ -130,7 +160,7 @@ class HeldCall:
         events: The call's events, in order.
         report: The carrier's.
         model: What was said on the model's wire.
-        sent: What callpipe sent to the carrier, with its time: message by message.
+        sent: What callpipe sent, to the carrier and to the model, in this order.
         recording: Where the recording is, if one was made.
     """
 
@@ -138,7 +168,7 @@ class HeldCall:
     events: list[CallEventFrame]
     report: CallReport
     model: SessionLog
-    sent: list[tuple[float, dict[str, Any]]] = field(repr=False)
+    sent: list[Sent] = field(repr=False)
     recording: Path
 
 
@@ -177,7 +207,7 @@ class _Stage:
         self._log = SessionLog()
         self._witness = Witness()
         self._tasks: list[asyncio.Task[Any]] = []
-        self._taps: list[TappedSocket] = []
+        self._sent: list[Sent] = []
         self._reason = "never began"
 
     async def hold(self) -> HeldCall:
@@ -195,15 +225,16 @@ class _Stage:
         )
         report = await carrier.place_call(Caller(scene.script, ToneVoice()))
         await asyncio.gather(*self._tasks)
-        sent = [(at, json.loads(message)) for tap in self._taps for at, message in tap.sent]
         folder = scene.folder or Path("nowhere")
-        return HeldCall(self._reason, self._witness.events, report, self._log, sent, folder / "recording.wav")
+        return HeldCall(
+            self._reason, self._witness.events, report, self._log, self._sent, folder / "recording.wav"
+        )
 
     async def _answer(self, url: str, *, headers: Mapping[str, str], deadline_s: float) -> WebSocket:
         del url, headers, deadline_s
         theirs, ours = socket_pair()
-        self._taps.append(TappedSocket(ours))
-        self._tasks.append(asyncio.create_task(self._talk(self._taps[-1])))
+        tapped = TappedSocket(ours, "carrier", self._sent)
+        self._tasks.append(asyncio.create_task(self._talk(tapped)))
         return theirs
 
     async def _talk(self, socket: WebSocket) -> None:
@@ -243,7 +274,7 @@ class _Stage:
             model=parse_qs(urlsplit(url).query)["model"][0],
         )
         self._tasks.append(asyncio.create_task(served))
-        return ours
+        return TappedSocket(ours, "model", self._sent)
 
 
 def sentences(durations_ms: Sequence[float], seed: int) -> list[str]:
