@@ -27,6 +27,7 @@ from .call_records import CallRecords
 from .errors import AdmissionError
 from .journal import Journal, JournalObserver
 from .ongoing import Apologise, Generation, HangUp, OngoingCall, OngoingCalls
+from .second_way import SecondWay, voice_api
 from .settings import Recording, Settings
 
 START_DEADLINE_S = 10.0
@@ -64,7 +65,11 @@ class Switchboard:
         observers: What watches each call's pipeline, beside the journal.
         connect: Opens the models' sockets.
         deadlines: How long the stages of a call may take.
+        second_way: Brings BXML the carrier does not come for; by the settings' Voice API when None.
         clock: Monotonic seconds.
+
+    Raises:
+        SettingsError: A setting is missing.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Switchboard:
         observers: Observers = lambda _call: [],
         connect: Connect = connect,
         deadlines: Deadlines | None = None,
+        second_way: SecondWay | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bots: Mapping[str, Bot] = {bot.name: bot for bot in bots}
@@ -85,6 +91,7 @@ class Switchboard:
         self._observers = observers
         self._connect = connect
         self._deadlines = deadlines
+        self._second_way = second_way or SecondWay(voice_api(settings, clock))
         self._clock = clock
         self._ongoing = OngoingCalls(clock)
         self._lines: dict[str, _Line] = {}
@@ -112,7 +119,7 @@ class Switchboard:
     def continues(self, call_id: str, generation: int) -> str:
         """Answer the webhook that follows a media stream; asked twice, the answer is the same."""
         ongoing = self._ongoing.find(call_id)
-        if ongoing is None:
+        if ongoing is None or call_id not in self._lines:
             return answers.hang_up()
         return self._answered(ongoing, "continue", generation, functools.partial(self._next, ongoing))
 
@@ -161,6 +168,7 @@ class Switchboard:
                 task.cancel()
             if stuck:
                 await asyncio.wait(stuck, timeout=1.0)
+        await self._second_way.close()
         for line in list(self._lines.values()):
             await self._records.end(line.ongoing, line.journal, "server stopped")
         self._lines.clear()
@@ -187,6 +195,14 @@ class Switchboard:
             case Generation() as generation:
                 journal.write("resumed", generation=generation.number)
                 return answers.stream(self._serving, ongoing, generation)
+
+    def _unasked(self, ongoing: OngoingCall, generation: int) -> str | None:
+        """Return what `/continue` would be answered, when the bot wanted something and nobody has asked."""
+        line = self._lines.get(ongoing.call_id)
+        if line is None or ongoing.intent is None or ("continue", generation) in ongoing.answers:
+            return None
+        line.journal.write("not_continued", generation=generation)
+        return self.continues(ongoing.call_id, generation)
 
     def _opened(self, ongoing: OngoingCall, generation: Generation, socket: WebSocket) -> None:
         task = asyncio.create_task(self._serve_media(ongoing, generation, socket))
@@ -233,6 +249,9 @@ class Switchboard:
             line.journal.write("generation_ended", generation=call.generation, reason=reason)
             if call.call_id not in self._lines:
                 await self._records.end(line.ongoing, line.journal, reason)
+            else:
+                unasked = functools.partial(self._unasked, line.ongoing, call.generation)
+                self._second_way.watch(call.call_id, unasked)
 
 
 def _basic_credentials(authorization: str) -> tuple[str, str]:
