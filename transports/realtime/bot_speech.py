@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from ..audio.formats import AudioFormat, Encoding
 from ..audio.playhead import Playhead
 from ..frames import BargeInFrame, EncodedAudio
-from .events import AudioDelta, AudioDone, MalformedEventError, TranscriptDelta, TranscriptDone, delete_item
+from .client_events import delete_item
+from .events import AudioDelta, AudioDone, MalformedEventError, TranscriptDelta, TranscriptDone
 from .happenings import BotAudio, BotStarted, BotStopped, Happening
 from .items import BotItem, BotItems
 

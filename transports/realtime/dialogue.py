@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..frames import ToolCallFrame
-from .events import FunctionCallDone, Item, ItemAdded, add_tool_output
+from .client_events import add_tool_output
+from .events import FunctionCallDone, Item, ItemAdded
 from .happenings import CallOver, Happening
 from .responses import Responses
 from .tool_calls import ToolCalls

@@ -1,4 +1,4 @@
-"""All that crosses the realtime model's wire: server events, client events, the shape of a tool.
+"""What the realtime model's server says, and the shape of a tool. What it is told is in `client_events`.
 
 The protocol is OpenAI's Realtime API (GA); the tests hold every event here against the shapes of the `openai`
 package. Only fields that are read are named; others are skipped.
@@ -6,7 +6,6 @@ package. Only fields that are read are named; others are skipped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Protocol, Union, cast
 
 import msgspec
@@ -65,10 +64,14 @@ class SessionInfo(msgspec.Struct, frozen=True):
 
 
 class Item(msgspec.Struct, frozen=True):
-    """An item: a message, or a function call with its `call_id`, `name` and `arguments`, or its output."""
+    """An item: a message, or a function call with its `call_id`, `name` and `arguments`, or its output.
+
+    `status` is ``incomplete`` when a response ended before the item did.
+    """
 
     id: str | None = None
     type: str = ""
+    status: str | None = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
@@ -124,7 +127,7 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def request_id(self) -> str | None:
-        """Which request of ours it answers (`create_response`); None for one the server began by itself."""
+        """Which request of ours it answers; None for a response the server began by itself."""
         return (self.metadata or {}).get("request")
 
     @property
@@ -155,9 +158,14 @@ class SpeechStarted(msgspec.Struct, frozen=True, tag="input_audio_buffer.speech_
 
 
 class SpeechStopped(msgspec.Struct, frozen=True, tag="input_audio_buffer.speech_stopped"):
-    """The caller has stopped."""
+    """The caller has stopped.
+
+    Attributes:
+        audio_end_ms: Where the turn ends in all audio that was appended, the silence that ended it included.
+    """
 
     item_id: str = ""
+    audio_end_ms: float | None = None
 
 
 class AudioCommitted(msgspec.Struct, frozen=True, tag="input_audio_buffer.committed"):
@@ -322,78 +330,3 @@ def parse(message: str | bytes) -> ServerEvent:
     if event_type not in _KNOWN_TYPES:
         return UnknownEvent(event_type)
     raise MalformedEventError(event_type, explanation)
-
-
-# Client events.
-
-_APPEND = b'{"type":"input_audio_buffer.append","audio":'
-_encode = msgspec.json.Encoder().encode
-
-
-def append_audio(payload: str) -> bytes:
-    """Caller audio, base64 in the session's input format. Sent 50 times a second, hence the template."""
-    return _APPEND + _encode(payload) + b"}"
-
-
-CLEAR_INPUT = b'{"type":"input_audio_buffer.clear"}'
-"""Drops caller audio that is not yet part of a turn."""
-
-
-def update_session(session: Mapping[str, Any]) -> bytes:
-    """Set the session up; `session` as in the API's reference, ``type`` included."""
-    return _encode({"type": "session.update", "session": session})
-
-
-def function_tool(tool: ToolSchema) -> dict[str, Any]:
-    """Return a tool as the session's ``tools`` list has it."""
-    return {
-        "type": "function",
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": tool.parameters,
-    }
-
-
-def add_message(role: str, text: str) -> bytes:
-    """Add a message to the conversation; `role` is ``user``, ``system`` or ``assistant``."""
-    kind = "output_text" if role == "assistant" else "input_text"
-    item = {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
-    return _encode({"type": "conversation.item.create", "item": item})
-
-
-def add_tool_output(call_id: str, output: str) -> bytes:
-    """Answer a function call; `output` is text, for callpipe's tools JSON."""
-    item = {"type": "function_call_output", "call_id": call_id, "output": output}
-    return _encode({"type": "conversation.item.create", "item": item})
-
-
-def truncate_item(item_id: str, content_index: int, audio_end_ms: int) -> bytes:
-    """Cut an item's audio, and with it its transcript, to what the caller has heard.
-
-    The server refuses a cut beyond the audio it generated.
-    """
-    cut = {"item_id": item_id, "content_index": content_index, "audio_end_ms": audio_end_ms}
-    return _encode({"type": "conversation.item.truncate", **cut})
-
-
-def delete_item(item_id: str) -> bytes:
-    """Take an item out of the conversation."""
-    return _encode({"type": "conversation.item.delete", "item_id": item_id})
-
-
-def create_response(event_id: str, instructions: str | None = None) -> bytes:
-    """Ask for a response. An error that refuses it names `event_id`, and the response itself does.
-
-    Args:
-        event_id: Our id of this request.
-        instructions: Takes the place of the session's instructions for this one response.
-    """
-    response: dict[str, Any] = {"metadata": {"request": event_id}}
-    if instructions is not None:
-        response["instructions"] = instructions
-    return _encode({"type": "response.create", "event_id": event_id, "response": response})
-
-
-def cancel_response(response_id: str | None = None) -> bytes:
-    """Cancel a response, or, without an id, the one in progress."""
-    return _encode({"type": "response.cancel"} | ({"response_id": response_id} if response_id else {}))

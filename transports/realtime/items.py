@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..frames import BotTurnFrame
-from .events import delete_item, truncate_item
+from .client_events import delete_item, truncate_item
 
 HEARD_TOLERANCE_MS = 20.0
 """An item of which less than this is unheard was heard: one packet, or what a resampler's end holds back."""

@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from .events import cancel_response, create_response
+from .client_events import cancel_response, create_response
 
 REQUEST_DEADLINE_S = 5.0
 """How long a request may stay unanswered; then it is given up, and the next may be made."""
 
 MAX_OVER = 64
 """Responses that are over and still recognised, so that their late audio is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A response that is wanted.
+
+    Attributes:
+        instructions: They stand in for the session's in it; None for a response that goes on with the
+            conversation.
+        alone: The model sees nothing but these instructions, and may call no tool.
+        lasting: It is wanted again when the caller cuts in before its first word.
+        filler: It passes the time while a tool runs.
+    """
+
+    instructions: str | None = field(default=None, repr=False)
+    alone: bool = False
+    lasting: bool = False
+    filler: bool = False
+
+
+GO_ON = Wish()
+"""A response that goes on with the conversation."""
+
+
+def say_exactly(text: str) -> str:
+    """Return the instructions of a response that says `text` and nothing else."""
+    return f"Say exactly this, in one go, and nothing else: {text}"
 
 
 @dataclass(slots=True, eq=False)
@@ -22,17 +49,19 @@ class LiveResponse:
         response_id: The server's id; empty while it is only known that one is in progress.
         spoke: Audio of it has been passed on.
         cut: An interruption ended it; its audio is dropped.
+        wish: What it was asked for; None for one the server began by itself.
     """
 
     response_id: str
     spoke: bool = False
     cut: bool = False
+    wish: Wish | None = None
 
 
 @dataclass(slots=True, eq=False)
 class _Request:
     event_id: str
-    instructions: str | None
+    wish: Wish
     deadline: float
     cancelled: bool = False
 
@@ -40,14 +69,14 @@ class _Request:
 class Responses:
     """Asks for responses one at a time, remembers those wanted meanwhile.
 
-    A response is wanted either with instructions of its own (a greeting) or plainly, to go on with the
-    conversation; plain ones are not counted, one answers them all.
+    A response is wanted either with instructions of its own (a greeting) or to go on with the conversation;
+    the latter are not counted, one answers them all.
     """
 
     def __init__(self) -> None:
         self.live: LiveResponse | None = None
         self._asked: _Request | None = None
-        self._wanted: deque[str | None] = deque()
+        self._wanted: deque[Wish] = deque()
         self._over: dict[str, bool] = {}
         self._requests = 0
 
@@ -61,15 +90,25 @@ class Responses:
         """Whether a response waits to be asked for."""
         return bool(self._wanted)
 
-    def want(self, instructions: str | None = None) -> None:
+    def want(self, wish: Wish = GO_ON) -> None:
         """Remember to ask for a response."""
-        if instructions not in self._wanted:
-            self._wanted.append(instructions)
+        if wish != GO_ON or GO_ON not in self._wanted:
+            self._wanted.append(wish)
+
+    def want_again(self) -> None:
+        """Remember what the caller cuts off before its first word, when it is to outlast that."""
+        live, asked = self.live, self._asked
+        if live is not None:
+            wish = None if live.cut or live.spoke else live.wish
+        else:
+            wish = None if asked is None or asked.cancelled else asked.wish
+        if wish is not None and wish.lasting:
+            self._wanted.appendleft(wish)
 
     def satisfied(self) -> None:
-        """Forget the plain wish: a response that the server began by itself answers it."""
-        if None in self._wanted:
-            self._wanted.remove(None)
+        """Forget the wish to go on: a response that the server began by itself does."""
+        if GO_ON in self._wanted:
+            self._wanted.remove(GO_ON)
 
     @property
     def due(self) -> float | None:
@@ -86,9 +125,9 @@ class Responses:
         if self.live is not None or self._asked is not None or not self._wanted:
             return None
         self._requests += 1
-        event_id, instructions = f"create_{self._requests}", self._wanted.popleft()
-        self._asked = _Request(event_id, instructions, now + REQUEST_DEADLINE_S)
-        return create_response(event_id, instructions)
+        event_id, wish = f"create_{self._requests}", self._wanted.popleft()
+        self._asked = _Request(event_id, wish, now + REQUEST_DEADLINE_S)
+        return create_response(event_id, wish.instructions, alone=wish.alone)
 
     def created(self, response_id: str, request_id: str | None) -> bool:
         """Note that a response began; return whether it was asked for."""
@@ -97,6 +136,7 @@ class Responses:
         if asked is None or asked.event_id != request_id:
             return request_id is not None
         self.live.cut = asked.cancelled
+        self.live.wish = asked.wish
         self._asked = None
         return True
 
@@ -111,8 +151,8 @@ class Responses:
         self._asked = None
         if another_is_live:
             self.live = self.live or LiveResponse("")
-            if not asked.cancelled and asked.instructions not in self._wanted:
-                self._wanted.appendleft(asked.instructions)
+            if not asked.cancelled and not asked.wish.filler and asked.wish not in self._wanted:
+                self._wanted.appendleft(asked.wish)
         return True
 
     def done(self, response_id: str) -> LiveResponse | None:

@@ -11,13 +11,14 @@ from typing import Any
 
 from ..audio.playhead import Playhead
 from ..frames import EncodedAudio, SessionReadyFrame, UsageFrame
-from . import events
+from . import client_events, events
 from .bot_speech import BotSpeech
 from .caller import CallerSpeech, CallerTurns, HeldAudio
 from .dialogue import Dialogue
 from .faults import Faults
 from .happenings import AnswerBegan, CallerCutIn, CallerStarted, Happening, SessionRefused
 from .prices import price, response_tokens
+from .responses import Wish
 from .settings import RealtimeSettings
 
 READY_DEADLINE_S = 10.0
@@ -92,7 +93,7 @@ class RealtimeSession:
         """The socket is open: set the session up."""
         self._connecting_since = connecting_since
         self._ready_due = now + READY_DEADLINE_S
-        self.outbox.append(events.update_session(self._settings.session(self._tools)))
+        self.outbox.append(client_events.update_session(self._settings.session(self._tools)))
 
     def receive(self, event: events.ServerEvent, now: float) -> Sequence[Happening]:
         """Take an event of the server's."""
@@ -112,7 +113,7 @@ class RealtimeSession:
     def caller_audio(self, packet: EncodedAudio) -> None:
         """Send caller audio, in the session's format, or hold it until the session is ready."""
         if self.ready:
-            self.outbox.append(events.append_audio(packet.payload))
+            self.outbox.append(client_events.append_audio(packet.payload))
         elif not self._closed:
             self._held.hold(packet)
 
@@ -197,9 +198,9 @@ class RealtimeSession:
         self._ready_due = None
         self._model = event.session.model or self._model
         if self._greeting:
-            self._dialogue.responses.want(greeting_instructions(self._greeting))
+            self._dialogue.responses.want(Wish(greeting_instructions(self._greeting)))
             self._dialogue.proceed(now)
-        self.outbox.extend(events.append_audio(packet.payload) for packet in self._held.release())
+        self.outbox.extend(client_events.append_audio(packet.payload) for packet in self._held.release())
         lost = f"{self._held.dropped} packets of caller audio came before the session was ready"
         fault = self.faults.report("caller_audio_dropped", lost, now) if self._held.dropped else []
         return [SessionReadyFrame(now, self._model, (now - self._connecting_since) * 1000), *fault]

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ..audio.formats import PCM_24K, PCMA_8K, PCMU_8K, AudioFormat
-from .events import ToolSchema, function_tool
+from .client_events import function_tool
+from .events import ToolSchema
 
 SESSION_FORMATS: dict[AudioFormat, dict[str, Any]] = {
     PCM_24K: {"type": "audio/pcm", "rate": 24_000},

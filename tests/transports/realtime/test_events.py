@@ -21,7 +21,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from callpipe.transports.audio.formats import PCMU_8K
 from callpipe.transports.errors import Fault
-from callpipe.transports.realtime import events
+from callpipe.transports.realtime import client_events, events
 from callpipe.transports.realtime.settings import RealtimeSettings, SemanticVad, ServerVad, Transcription
 
 PACKETS = Path(__file__).parents[2] / "packets" / "realtime"
@@ -165,21 +165,22 @@ def test_a_refusal_does_not_repeat_the_message() -> None:
 @pytest.mark.parametrize(
     ("message", "api_type"),
     [
-        (events.append_audio("AAAA"), InputAudioBufferAppendEvent),
-        (events.CLEAR_INPUT, InputAudioBufferClearEvent),
-        (events.add_message("user", "hello"), ConversationItemCreateEvent),
-        (events.add_message("system", "be brief"), ConversationItemCreateEvent),
-        (events.add_message("assistant", "hello"), ConversationItemCreateEvent),
-        (events.add_tool_output("call_1", '{"ok":true}'), ConversationItemCreateEvent),
-        (events.truncate_item("item_1", 0, 740), ConversationItemTruncateEvent),
-        (events.delete_item("item_1"), ConversationItemDeleteEvent),
-        (events.create_response("create_1"), ResponseCreateEvent),
-        (events.create_response("create_2", "Greet."), ResponseCreateEvent),
-        (events.cancel_response(), ResponseCancelEvent),
-        (events.cancel_response("resp_1"), ResponseCancelEvent),
-        (events.update_session(RealtimeSettings().session([Booking()])), SessionUpdateEvent),
+        (client_events.append_audio("AAAA"), InputAudioBufferAppendEvent),
+        (client_events.CLEAR_INPUT, InputAudioBufferClearEvent),
+        (client_events.add_message("user", "hello"), ConversationItemCreateEvent),
+        (client_events.add_message("system", "be brief"), ConversationItemCreateEvent),
+        (client_events.add_message("assistant", "hello"), ConversationItemCreateEvent),
+        (client_events.add_tool_output("call_1", '{"ok":true}'), ConversationItemCreateEvent),
+        (client_events.truncate_item("item_1", 0, 740), ConversationItemTruncateEvent),
+        (client_events.delete_item("item_1"), ConversationItemDeleteEvent),
+        (client_events.create_response("create_1"), ResponseCreateEvent),
+        (client_events.create_response("create_2", "Greet."), ResponseCreateEvent),
+        (client_events.create_response("create_3", "Say this.", alone=True), ResponseCreateEvent),
+        (client_events.cancel_response(), ResponseCancelEvent),
+        (client_events.cancel_response("resp_1"), ResponseCancelEvent),
+        (client_events.update_session(RealtimeSettings().session([Booking()])), SessionUpdateEvent),
         (
-            events.update_session(
+            client_events.update_session(
                 RealtimeSettings(
                     audio_format=PCMU_8K,
                     turn_detection=SemanticVad(eagerness="high"),
@@ -192,12 +193,12 @@ def test_a_refusal_does_not_repeat_the_message() -> None:
             SessionUpdateEvent,
         ),
         (
-            events.update_session(
+            client_events.update_session(
                 RealtimeSettings(turn_detection=ServerVad(idle_timeout_ms=6000), transcription=None).session()
             ),
             SessionUpdateEvent,
         ),
-        (events.update_session(RealtimeSettings(turn_detection=None).session()), SessionUpdateEvent),
+        (client_events.update_session(RealtimeSettings(turn_detection=None).session()), SessionUpdateEvent),
     ],
 )
 def test_client_events_are_the_apis_own(message: bytes, api_type: type[BaseModel]) -> None:
@@ -212,7 +213,7 @@ def test_client_events_are_the_apis_own(message: bytes, api_type: type[BaseModel
 @given(st.text())
 def test_no_payload_breaks_out_of_an_append(payload: str) -> None:
     try:
-        message = events.append_audio(payload)
+        message = client_events.append_audio(payload)
     except UnicodeEncodeError:
         assert any("\ud800" <= character <= "\udfff" for character in payload)
         return

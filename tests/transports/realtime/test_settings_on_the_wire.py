@@ -28,7 +28,7 @@ from callpipe.transports.realtime import (
     Transcription,
 )
 from callpipe.transports.realtime.emulator.session import Session
-from callpipe.transports.realtime.events import update_session
+from callpipe.transports.realtime.client_events import update_session
 from callpipe.transports.speech.tones import ToneDetector
 
 Json = dict[str, Any]
