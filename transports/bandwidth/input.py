@@ -19,6 +19,7 @@ from ..frames import (
     MediaStoppedFrame,
 )
 from ..lane import DOWNSTREAM, MediaProcessor
+from ..websocket import WebSocket
 from .line import MediaLine
 from .messages import StartMessage
 from .stream import MediaStream
@@ -33,11 +34,11 @@ PACKETS_PER_LINE_AUDIO = 5
 class BandwidthInput(MediaProcessor):
     """Pushes the caller's audio downstream as it comes, and says when the stream starts and ends.
 
-    The socket is read from StartFrame on; what came before waits in the socket, in order.
+    The socket is read once the pipeline has started and the stream is there; what came before waits in the
+    socket, in order.
 
     Args:
         line: The line shared with the output.
-        start: The stream's start message.
         connected: Awaited once the stream runs in the pipeline.
         disconnected: Awaited once the carrier has ended the stream; not when the bot ends it.
         released: Awaited when the pipeline is taken down.
@@ -46,7 +47,6 @@ class BandwidthInput(MediaProcessor):
     def __init__(
         self,
         line: MediaLine,
-        start: StartMessage,
         *,
         connected: Callable[[], Awaitable[None]],
         disconnected: Callable[[], Awaitable[None]],
@@ -55,11 +55,10 @@ class BandwidthInput(MediaProcessor):
     ) -> None:
         super().__init__(name=name)
         self._line = line
-        self._start = start
         self._connected = connected
         self._disconnected = disconnected
         self._released = released
-        self._stream = MediaStream(start)
+        self._stream = MediaStream()
         self._media_over = False
         self._packets_since_line_audio = 0
         self._reading: asyncio.Task[None] | None = None
@@ -75,10 +74,11 @@ class BandwidthInput(MediaProcessor):
                 self._line.tracks = LineTracks(self._line.playhead, self._line.carrier_clock)
         elif isinstance(frame, StartFrame):
             await self.push_frame(frame, direction)
-            await self._media_started()
+            self._reading = self.create_task(self._hear_stream())  # pyright: ignore[reportUnknownMemberType]  see cleanup
         elif isinstance(frame, CancelFrame):
             self._line.closed_by_us = True
-            await self._media_stopped(self._stream.stopped("ended", self._line.clock()))
+            if self._line.attached.is_set():
+                await self._media_stopped(self._stream.stopped("ended", self._line.clock()))
             await self.push_frame(frame, direction)
         else:
             await self.push_frame(frame, direction)
@@ -91,8 +91,17 @@ class BandwidthInput(MediaProcessor):
             await self.cancel_task(reading)  # pyright: ignore[reportUnknownMemberType]  pipecat's tasks are untyped
         await self._released()
 
-    async def _media_started(self) -> None:
-        start = self._start
+    async def _hear_stream(self) -> None:
+        """Wait for the stream, then read it until it ends."""
+        await self._line.attached.wait()
+        socket, start = self._line.socket, self._line.start
+        assert socket is not None
+        assert start is not None
+        await self._media_started(start)
+        await self._read(socket)
+
+    async def _media_started(self, start: StartMessage) -> None:
+        self._stream = MediaStream(start)
         started = MediaStartedFrame(
             at=self._line.clock(),
             stream_id=start.stream_id,
@@ -101,14 +110,13 @@ class BandwidthInput(MediaProcessor):
         )
         await self.push_frame(started)
         await self.push_frame(ClientConnectedFrame())
-        self._reading = self.create_task(self._read())  # pyright: ignore[reportUnknownMemberType]  see cleanup
         await self._connected()
 
-    async def _read(self) -> None:
+    async def _read(self, socket: WebSocket) -> None:
         """Read the socket until it closes."""
         while True:
             try:
-                message = await self._line.socket.receive()
+                message = await socket.receive()
             except SocketClosedError as closed:
                 await self._socket_closed(closed)
                 return

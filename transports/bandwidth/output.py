@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from typing import Any, cast
 
@@ -53,7 +54,7 @@ MEDIA_STOPPED_DEADLINE_S = 1.0
 
 
 class BandwidthOutput(MediaProcessor):
-    """Sends audio to the caller as it comes, up to a lead, and the rest in time.
+    """Sends audio to the caller as it comes, up to a lead, and the rest in time; nothing before the stream.
 
     It takes `OutputEncodedAudioFrame`s in PCMU, whose payload goes out untouched, and pipecat's
     `OutputAudioRawFrame`s in mono PCM at 8, 16 or 24 kHz. A frame goes on downstream once it is sent.
@@ -67,7 +68,7 @@ class BandwidthOutput(MediaProcessor):
         super().__init__(name=name)
         self._line = line
         self._playhead = line.playhead
-        self._waiting = WaitingAudio(line.playhead, max_lead_ms)
+        self._waiting = WaitingAudio(line.playhead, max_lead_ms, held=not line.attached.is_set())
         # What is so, and what of it was told: process_audio finds out and is synchronous, telling is not.
         self._news = False
         self._speaking = False
@@ -88,6 +89,17 @@ class BandwidthOutput(MediaProcessor):
     def waiting_ms(self) -> float:
         """The audio that waits to be sent, in ms."""
         return self._waiting.waiting_ms
+
+    def stream_began(self) -> None:
+        """The media stream is there: send what waits for it."""
+        self._waiting.held = False
+        if self._ending is not None:
+            self._end_by = self._end_deadline()
+        self._due.set()
+
+    def line_closed(self) -> None:
+        """The caller hears nothing more: an EndFrame need not wait."""
+        self._due.set()
 
     def formats(self, tracks: Tracks) -> Tracks:
         """Bandwidth takes PCMU at 8 kHz, or mono PCM at 8, 16 or 24 kHz."""
@@ -195,7 +207,7 @@ class BandwidthOutput(MediaProcessor):
         now = self._line.clock()
         unheard = self._playhead.unheard_ms(now) > HEARD_TOLERANCE_MS
         dropped = self._waiting.drop()
-        if (unheard or dropped) and self._line.send(CLEAR):
+        if (unheard or dropped) and (self._waiting.held or self._line.send(CLEAR)):
             heard_ms = self._playhead.cleared(now)
             for context_id in dropped:
                 heard_ms.setdefault(context_id, self._playhead.heard_ms(context_id, now))
@@ -205,11 +217,17 @@ class BandwidthOutput(MediaProcessor):
         await self._tell()
 
     def _end_when_heard(self, frame: EndFrame) -> None:
+        self._ending = frame
+        self._end_by = self._end_deadline()
+        self._due.set()
+
+    def _end_deadline(self) -> float:
+        """Return until when an EndFrame may be held, in s; whoever waits for a stream has a deadline for it."""
+        if self._waiting.held:
+            return math.inf
         now = self._line.clock()
         unheard_ms = self._playhead.unheard_ms(now) + self._waiting.waiting_ms
-        self._ending = frame
-        self._end_by = now + unheard_ms / 1000 + END_GRACE_S
-        self._due.set()
+        return now + unheard_ms / 1000 + END_GRACE_S
 
     async def _follow(self) -> None:
         """Send what waits, and tell when the caller has heard everything; at last, let the EndFrame go."""
@@ -244,10 +262,11 @@ class BandwidthOutput(MediaProcessor):
     async def _end(self, frame: EndFrame) -> None:
         """Close the stream, let its end come by, then let the EndFrame follow."""
         await self._line.close()
-        try:
-            await asyncio.wait_for(self._media_stopped.wait(), MEDIA_STOPPED_DEADLINE_S)
-        except TimeoutError:
-            logger.warning("{}: the end of the media stream has not come by", self)
+        if self._line.attached.is_set():
+            try:
+                await asyncio.wait_for(self._media_stopped.wait(), MEDIA_STOPPED_DEADLINE_S)
+            except TimeoutError:
+                logger.warning("{}: the end of the media stream has not come by", self)
         await self.push_frame(frame)
 
     async def _tell(self) -> None:
@@ -272,6 +291,8 @@ class BandwidthOutput(MediaProcessor):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._waiting.held:
+            return
         due_at: list[float] = []
         if self._waiting:
             due_at.append(self._waiting.due_at())

@@ -76,9 +76,11 @@ class WaitingAudio:
     Args:
         playhead: Knows what is unheard.
         max_lead_ms: The bound.
+        held: Nothing may go yet, because there is no media stream.
     """
 
-    def __init__(self, playhead: Playhead, max_lead_ms: float) -> None:
+    def __init__(self, playhead: Playhead, max_lead_ms: float, *, held: bool = False) -> None:
+        self.held = held
         self._playhead = playhead
         self._max_lead_ms = max_lead_ms
         self._batch_ms = min(BATCH_MS, max_lead_ms / 2)
@@ -90,7 +92,7 @@ class WaitingAudio:
 
     def may_send(self, now: float) -> bool:
         """Whether a piece that comes now may go at once: nothing waits, and the lead is below its bound."""
-        return not self._pieces and self._playhead.unheard_ms(now) < self._max_lead_ms
+        return not self._pieces and not self.held and self._playhead.unheard_ms(now) < self._max_lead_ms
 
     def add(self, piece: Piece) -> bool:
         """Let a piece wait behind the others; False when there is no room for it."""
@@ -102,7 +104,7 @@ class WaitingAudio:
 
     def next(self, now: float) -> Piece | None:
         """Return the next piece that may be sent now, or None."""
-        if not self._pieces or self._playhead.unheard_ms(now) >= self._max_lead_ms:
+        if not self._pieces or self.held or self._playhead.unheard_ms(now) >= self._max_lead_ms:
             return None
         piece = self._pieces.popleft()
         self.waiting_ms -= piece.duration_ms

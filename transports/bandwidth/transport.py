@@ -57,6 +57,9 @@ async def receive_start(socket: WebSocket, *, deadline_s: float) -> StartMessage
 class BandwidthTransport(BaseTransport):
     """One media stream of one call; for callpipe's pipelines, and for stock pipecat ones.
 
+    A pipeline may run before its stream is there. The bot's audio waits until `attach`, and then goes out at
+    once; only then has the caller begun to hear, and to be heard.
+
     The input pushes the caller's audio as `InputEncodedAudioFrame`s, `MediaStartedFrame` and
     `MediaStoppedFrame`, and `CarrierFaultFrame` once for each kind of fault. The output takes
     `OutputEncodedAudioFrame`s and pipecat's `OutputAudioRawFrame`s.
@@ -67,33 +70,37 @@ class BandwidthTransport(BaseTransport):
     - ``on_client_disconnected``: the carrier has ended the stream; not called when the bot ends it.
 
     Args:
-        socket: The media socket, after its start message.
-        start: The start message; `receive_start` reads it.
+        socket: The media socket, after its start message; None when the stream comes later.
+        start: The start message, given with the socket; `receive_start` reads it.
         clock: Monotonic seconds.
         playhead: What the caller has heard; one with a line delay of 0 ms by default.
         max_lead_ms: Audio that may be sent and not yet be heard. Bandwidth's own buffer holds it.
 
     Raises:
         MediaFormatError: The inbound track is not PCMU at 8 kHz.
+        ValueError: A socket comes without its start message, or the other way round.
     """
 
     def __init__(
         self,
-        socket: WebSocket,
-        start: StartMessage,
+        socket: WebSocket | None = None,
+        start: StartMessage | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
         playhead: Playhead | None = None,
         max_lead_ms: float = MAX_LEAD_MS,
     ) -> None:
         super().__init__()
-        _check_inbound_format(start)
+        if (socket is None) is not (start is None):
+            raise ValueError("give both the socket and its start message, or neither")
         self._register_event_handler("on_client_connected")
         self._register_event_handler("on_client_disconnected")
-        self._line = MediaLine(socket, clock, playhead or Playhead())
+        self._line = MediaLine(clock, playhead or Playhead())
+        if socket is not None and start is not None:
+            _check_inbound_format(start)
+            self._line.attach(socket, start)
         self._input = BandwidthInput(
             self._line,
-            start,
             connected=self._client_connected,
             disconnected=self._client_disconnected,
             released=self._release,
@@ -104,6 +111,28 @@ class BandwidthTransport(BaseTransport):
     def playhead(self) -> Playhead:
         """What the caller has heard."""
         return self._line.playhead
+
+    @property
+    def attached(self) -> bool:
+        """Whether the media stream is there, or was."""
+        return self._line.attached.is_set()
+
+    def attach(self, socket: WebSocket, start: StartMessage) -> None:
+        """Give the transport its media stream. One that was closed meanwhile sends nothing on it; `close` it.
+
+        Args:
+            socket: The media socket, after its start message.
+            start: The start message; `receive_start` reads it.
+
+        Raises:
+            MediaFormatError: The inbound track is not PCMU at 8 kHz.
+            RuntimeError: It has its stream already.
+        """
+        if self.attached:
+            raise RuntimeError("the transport has its media stream")
+        _check_inbound_format(start)
+        self._line.attach(socket, start)
+        self._output.stream_began()
 
     def input(self) -> BandwidthInput:
         """Return the processor that begins a pipeline."""
@@ -120,6 +149,7 @@ class BandwidthTransport(BaseTransport):
     async def close(self) -> None:
         """End the media stream at once, from outside the pipeline; an EndFrame lets the bot finish first."""
         await self._line.close()
+        self._output.line_closed()
 
     async def _client_connected(self) -> None:
         await self._call("on_client_connected")

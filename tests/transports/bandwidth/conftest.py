@@ -76,6 +76,7 @@ class Phone:
 @dataclass
 class Call:
     phone: Phone
+    socket: WebSocket
     transport: BandwidthTransport
     before: Neighbour
     behind: Neighbour
@@ -86,6 +87,9 @@ class Call:
         for frame in frames:
             await self.before.push_frame(frame)
 
+    def attach(self) -> None:
+        self.transport.attach(self.socket, START)
+
     async def end(self) -> None:
         await self.worker.queue_frame(EndFrame())
         await self.run
@@ -95,12 +99,18 @@ class Call:
 async def call(
     wrap: Callable[[LoopbackSocket], WebSocket] = lambda socket: socket,
     first: Sequence[str] = (),
+    *,
+    attached: bool = True,
     **settings: Any,
 ) -> AsyncGenerator[Call]:
     ours, theirs = socket_pair()
     for message in first:
         theirs.send(message)
-    transport = BandwidthTransport(wrap(ours), START, clock=asyncio.get_running_loop().time, **settings)
+    socket, clock = wrap(ours), asyncio.get_running_loop().time
+    if attached:
+        transport = BandwidthTransport(socket, START, clock=clock, **settings)
+    else:
+        transport = BandwidthTransport(clock=clock, **settings)
     before, behind, phone = Neighbour(), Neighbour(), Phone(theirs)
     pipeline = Pipeline([transport.input(), before, transport.output(), behind])
     worker = PipelineWorker(pipeline, enable_rtvi=False, idle_timeout_secs=None)
@@ -109,10 +119,12 @@ async def call(
     run = asyncio.create_task(runner.run())
     listening = asyncio.create_task(phone.listen())
     await asyncio.sleep(1.0)  # virtual: what follows counts from here
-    yield Call(phone, transport, before, behind, worker, run)
+    yield Call(phone, socket, transport, before, behind, worker, run)
     if not run.done():
         await worker.cancel()
     await run
+    if not transport.attached:
+        await theirs.close()
     await listening
 
 
@@ -124,6 +136,6 @@ def place_call() -> PlaceCall:
     """Place a call whose first second has passed.
 
     `wrap` may stand between the transport and its socket, `first` is sent before the pipeline starts, settings
-    go to the transport.
+    go to the transport. Without `attached` the pipeline waits for its stream.
     """
     return call
