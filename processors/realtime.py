@@ -46,9 +46,9 @@ from callpipe.transports.frames import (
     PlayheadFrame,
     PlayoutClearedFrame,
     PlayoutFinishedFrame,
+    PlayoutStartedFrame,
     ToolCallFrame,
     ToolResultFrame,
-    TurnLatencyFrame,
 )
 from callpipe.transports.lane import UPSTREAM, MediaProcessor
 from callpipe.transports.realtime import happenings
@@ -56,6 +56,7 @@ from callpipe.transports.realtime.events import MalformedEventError, ToolSchema,
 from callpipe.transports.realtime.happenings import Happening
 from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings
+from callpipe.transports.steering import ChangeFrame, SteeringFrame, ToolsChangedFrame
 from callpipe.transports.websocket import Connect, WebSocket
 
 from .errors import (
@@ -161,7 +162,7 @@ class RealtimeLLM(MediaProcessor):
             return frame
         if packet.audio_format != self._format:
             raise FormatMismatchError("caller", str(packet.audio_format), str(self._format))
-        self._session.caller_audio(packet)
+        self._session.caller_audio(packet, self._clock())
         self._send()
         return None
 
@@ -188,6 +189,11 @@ class RealtimeLLM(MediaProcessor):
             case PlayoutClearedFrame():
                 await self.push_frame(frame, direction)
                 await self._tell(session.playout_cleared(frame.heard_ms, frame.at), now)
+            case SteeringFrame():
+                await self._steer(frame, now)
+            case PlayoutStartedFrame():
+                await self._tell(session.playout_started(frame.context_id, frame.sent_at, frame.heard_at), now)
+                await self.push_frame(frame, direction)
             case PlayoutFinishedFrame():
                 await self.push_frame(frame, direction)
                 await self._tell(session.playout_finished(now), now)
@@ -202,6 +208,13 @@ class RealtimeLLM(MediaProcessor):
                 await self.push_frame(frame, direction)
             case _:
                 await self.push_frame(frame, direction)
+
+    async def _steer(self, frame: SteeringFrame, now: float) -> None:
+        """Do what a steering frame asks; it goes no further."""
+        if isinstance(frame, ChangeFrame) and frame.tools is not None:
+            self.tools = tuple(frame.tools)
+            await self.push_frame(ToolsChangedFrame(self.tools))
+        await self._tell(self._session.steer(frame, now), now)
 
     # The socket.
 
@@ -293,8 +306,6 @@ class RealtimeLLM(MediaProcessor):
                 await self.push_frame(
                     CallerTranscriptionFrame(text, "caller", time_now_iso8601(), finalized=True)
                 )
-            case happenings.AnswerBegan(response_ms):
-                await self.push_frame(TurnLatencyFrame(now, response_ms, (self._clock() - now) * 1000))
             case happenings.CallerCutIn():
                 await self.broadcast_interruption()
             case happenings.CallerStarted():

@@ -100,10 +100,6 @@ class OutputEncodedAudioFrame(DataFrame):
     context_id: str | None = None
 
 
-AUDIO_FRAMES = (InputEncodedAudioFrame, OutputEncodedAudioFrame, AudioRawFrame)
-"""What the media lane treats as audio."""
-
-
 @dataclass
 class PlayheadFrame(SystemFrame):
     """Hands the transport's playhead to the processors before it; pushed upstream once, after StartFrame."""
@@ -126,6 +122,10 @@ class LineAudioFrame(SystemFrame):
     position: int
     caller: bytes
     bot: bytes
+
+
+AUDIO_FRAMES = (InputEncodedAudioFrame, OutputEncodedAudioFrame, AudioRawFrame, LineAudioFrame)
+"""What the media lane treats as audio."""
 
 
 @dataclass
@@ -183,6 +183,21 @@ class PlayoutClearedFrame(SystemFrame):
 
     at: float
     heard_ms: dict[str, float]
+
+
+@dataclass
+class PlayoutStartedFrame(SystemFrame):
+    """The transport has sent the first packet of an item; pushed upstream, once an item.
+
+    Attributes:
+        context_id: The model's item.
+        sent_at: When, seconds of the call's monotonic clock.
+        heard_at: When the caller hears it, by the playhead.
+    """
+
+    context_id: str
+    sent_at: float
+    heard_at: float
 
 
 @dataclass
@@ -267,12 +282,14 @@ class SessionReadyFrame(CallEventFrame):
     Attributes:
         model: The model that answered.
         connect_ms: From the first attempt to connect until the session was updated.
+        socket_ms: The part of it until the socket was open.
     """
 
     event: ClassVar[str] = "session_ready"
 
     model: str
     connect_ms: float
+    socket_ms: float | None = None
 
 
 @dataclass
@@ -393,9 +410,16 @@ class TurnLatencyFrame(CallEventFrame):
     Attributes:
         response_ms: From the end of the caller's speech to the answer's first audio from the model.
         wire_ms: From that audio's arrival to its first packet on the carrier's wire.
+        heard_ms: From that packet to when the caller hears it, by the playhead.
+        notice_ms: The part of `response_ms` until the model's server told that the caller had stopped.
+        measured_from: Where the end of the caller's speech was measured: ``audio`` (the server's place in the
+            caller's audio, as that came in from the carrier) or ``notice`` (only when the server told of it).
     """
 
     event: ClassVar[str] = "turn_latency"
 
     response_ms: float | None
     wire_ms: float | None
+    heard_ms: float | None = None
+    notice_ms: float | None = None
+    measured_from: str = "notice"

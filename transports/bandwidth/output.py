@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Coroutine
 from typing import Any, cast
 
@@ -33,6 +34,7 @@ from ..frames import (
     PlayheadFrame,
     PlayoutClearedFrame,
     PlayoutFinishedFrame,
+    PlayoutStartedFrame,
 )
 from ..lane import DOWNSTREAM, UPSTREAM, MediaProcessor
 from .line import MediaLine
@@ -71,6 +73,8 @@ class BandwidthOutput(MediaProcessor):
         self._waiting = WaitingAudio(line.playhead, max_lead_ms, held=not line.attached.is_set())
         # What is so, and what of it was told: process_audio finds out and is synchronous, telling is not.
         self._news = False
+        self._playing: str | None = None
+        self._began: deque[PlayoutStartedFrame] = deque()
         self._speaking = False
         self._speaking_told = False
         self._overflowing = False
@@ -185,7 +189,11 @@ class BandwidthOutput(MediaProcessor):
         if not line.send(piece.message):
             self._news = True
             return False
-        self._playhead.sent(piece.duration_ms, now, piece.context_id)
+        heard_at = self._playhead.sent(piece.duration_ms, now, piece.context_id)
+        if piece.context_id is not None and piece.context_id != self._playing:
+            self._began.append(PlayoutStartedFrame(piece.context_id, now, heard_at))
+            self._news = True
+        self._playing = piece.context_id
         if line.tracks is not None:
             line.tracks.sent(piece.encoded, now)
         if not self._speaking:
@@ -272,6 +280,8 @@ class BandwidthOutput(MediaProcessor):
     async def _tell(self) -> None:
         """Tell the neighbours what has changed."""
         self._news = False
+        while self._began:
+            await self.push_frame(self._began.popleft(), UPSTREAM)
         if self._speaking is not self._speaking_told:
             self._speaking_told = self._speaking
             await self.broadcast_frame(  # pyright: ignore[reportUnknownMemberType]  pipecat's kwargs are untyped

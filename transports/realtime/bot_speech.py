@@ -175,6 +175,7 @@ class BotSpeech:
             if not item.complete:
                 continue
             if not item.generated_ms:
+                self._forget_words(item)
                 self._items.close(item)
             elif item.cut and item.heard_ms is not None:
                 happened.append(self._close(item, now))
@@ -204,6 +205,12 @@ class BotSpeech:
         """Drop late audio. Where none came before the cut, the conversation holds an item nobody heard."""
         item.late = True
         if not item.generated_ms and not item.erased:
+            item.erased = True
+            self._outbox.append(delete_item(item.item_id))
+
+    def _forget_words(self, item: BotItem) -> None:
+        """Take an item out of the conversation whose words were cut off before the first of them was heard."""
+        if item.cut and item.text and not item.erased:
             item.erased = True
             self._outbox.append(delete_item(item.item_id))
 

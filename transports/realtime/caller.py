@@ -49,7 +49,7 @@ class HeldAudio:
 
 
 class CallerSpeech:
-    """Who has the word, and since when the caller waits.
+    """Who has the word.
 
     Args:
         answered_by_server: The server begins a response to each turn by itself.
@@ -63,7 +63,6 @@ class CallerSpeech:
         self.speaks = False
         self.answer_due: float | None = None
         self._answered_by_server = answered_by_server
-        self._waiting_since: float | None = None
 
     @property
     def leaves_the_word(self) -> bool:
@@ -73,25 +72,23 @@ class CallerSpeech:
     def started(self) -> None:
         """Note that the caller speaks."""
         self.speaks = True
-        self.answer_due = self._waiting_since = None
+        self.answer_due = None
+
+    def dropped(self) -> None:
+        """Note that what the caller is saying is dropped: the server will not tell of its end."""
+        self.speaks = False
 
     def stopped(self, _event: SpeechStopped, now: float) -> Sequence[Happening]:
         """Note that the caller has stopped; tell it once."""
         if not self.speaks:
             return ()
         self.speaks = False
-        self._waiting_since = now
         self.answer_due = now + ANSWER_DEADLINE_S if self._answered_by_server else None
         return [CallerStopped()]
 
     def response_began(self) -> None:
         """Note that the server owes nothing any more."""
         self.answer_due = None
-
-    def answer_began(self, now: float) -> float | None:
-        """Note the bot's first audio; return for how many milliseconds the caller waited, if they did."""
-        since, self._waiting_since = self._waiting_since, None
-        return None if since is None else (now - since) * 1000
 
 
 class CallerTurns:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..frames import ToolCallFrame
-from .client_events import add_tool_output
+from .client_events import add_tool_output, delete_item
 from .events import FunctionCallDone, Item, ItemAdded
+from .fillers import Fillers
 from .happenings import CallOver, Happening
-from .responses import Responses
+from .responses import Responses, Wish, say_exactly
 from .tool_calls import ToolCalls
 
 FAREWELL_DEADLINE_S = 20.0
@@ -16,11 +17,12 @@ FAREWELL_DEADLINE_S = 20.0
 
 
 class Farewell:
-    """The end of the call, asked for by a tool: it waits until a goodbye was generated, and heard.
+    """The end of the call: it waits until a goodbye was generated, and heard.
 
     Attributes:
         deadline: When it stops waiting, in s; None before it is asked for, and after the call is over.
         asked: A tool has asked for the end.
+        needs_no_words: What there is to say already will do; no goodbye is asked for.
         spoken: The goodbye is generated.
         asked_again: A response without a word was followed by one more request.
     """
@@ -28,6 +30,7 @@ class Farewell:
     def __init__(self) -> None:
         self.deadline: float | None = None
         self.asked = False
+        self.needs_no_words = False
         self.spoken = False
         self.asked_again = False
 
@@ -36,6 +39,11 @@ class Farewell:
         if not self.asked:
             self.asked = True
             self.deadline = now + FAREWELL_DEADLINE_S
+
+    def ask_without_words(self, now: float) -> None:
+        """Note that the call is to end when the caller has heard what there is to say already."""
+        self.ask(now)
+        self.needs_no_words = True
 
     def conclude(self, now: float, *, heard: bool) -> list[CallOver]:
         """Say, once, that the call is over: when the goodbye was heard, or took too long."""
@@ -59,6 +67,7 @@ class Dialogue:
     def __init__(self, outbox: list[bytes]) -> None:
         self.responses = Responses()
         self.farewell = Farewell()
+        self._fillers = Fillers()
         self._calls = ToolCalls()
         self._outbox = outbox
 
@@ -79,6 +88,7 @@ class Dialogue:
 
         The server cancels the live response by itself, but not one that it is only now asked for.
         """
+        self.responses.want_again()
         live = self.responses.live
         if live is None:
             self.cancel()
@@ -111,7 +121,8 @@ class Dialogue:
             return
         self._follow_up(response_id)
         farewell = self.farewell
-        if not farewell.asked or farewell.spoken:
+        filled = response.wish is not None and response.wish.filler
+        if not farewell.asked or farewell.needs_no_words or farewell.spoken or filled:
             return
         farewell.spoken = response.spoke
         if not response.spoke and self.responses.idle and not farewell.asked_again:
@@ -119,8 +130,15 @@ class Dialogue:
             self.responses.want()
 
     def tool_call(self, item: Item, response_id: str) -> list[ToolCallFrame]:
-        """Take a complete item; return its tool call if it is one that was not seen before."""
+        """Take an item that is over; return its tool call if it is one that was not seen before.
+
+        One that its response's end cut short can't be run or answered; the conversation is to forget it.
+        """
         if item.type != "function_call" or not item.call_id or not item.name:
+            return []
+        if item.status not in (None, "completed"):
+            if self._calls.dropped(item.call_id) and item.id:
+                self._outbox.append(delete_item(item.id))
             return []
         if not self._calls.made(item.call_id, response_id):
             return []
@@ -133,6 +151,7 @@ class Dialogue:
 
     def tool_answered(self, call_id: str, output: str, now: float, *, ends_call: bool) -> None:
         """Send a tool's output, once; want the model to go on when the response's calls are all answered."""
+        self._fillers.drop(call_id)
         response_id = self._calls.answered(call_id)
         if response_id is None:
             return
@@ -148,14 +167,33 @@ class Dialogue:
             self._calls.confirmed(event.item.call_id)
         return ()
 
+    def tool_runs(self, call_id: str, filler: str, *, after_ms: float, now: float) -> None:
+        """Note a tool that has begun to run, and what to say when that takes long."""
+        if self._calls.is_open(call_id):
+            self._fillers.add(call_id, filler, after_ms=after_ms, now=now)
+
+    def filler_due(self, silent_since: float) -> float | None:
+        """Return when a filler is due, in s, if the caller has heard nothing since `silent_since`."""
+        if not self.responses.idle or self.farewell.asked:
+            return None
+        return self._fillers.due(silent_since)
+
+    def fill(self, silent_since: float, now: float) -> None:
+        """Want a filler that is due."""
+        due = self.filler_due(silent_since)
+        if due is not None and now >= due:
+            self.responses.want(Wish(say_exactly(self._fillers.take(silent_since)), alone=True, filler=True))
+
     def goodbye_given(self) -> bool:
         """Whether the goodbye is generated, and nothing is being said after it."""
+        if self.farewell.needs_no_words:
+            return self.responses.idle
         live = self.responses.live
         return self.farewell.spoken and not (live is not None and live.spoke)
 
     def _follow_up(self, response_id: str) -> None:
         """Want the model to go on with its tools' outputs, unless it has said goodbye beside the call."""
-        if not self._calls.settled(response_id):
+        if not self._calls.settled(response_id) or self.farewell.needs_no_words:
             return
         if self.farewell.asked and self.responses.spoke(response_id):
             self.farewell.spoken = True

@@ -30,17 +30,6 @@ class BotStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerBegan:
-    """The audio just given is the first of the answer the caller waited for.
-
-    Attributes:
-        response_ms: From the server's notice that the caller had stopped speaking to this audio's arrival.
-    """
-
-    response_ms: float
-
-
-@dataclass(frozen=True, slots=True)
 class CallerStarted:
     """The caller begins to speak."""
 
@@ -80,7 +69,7 @@ class CallOver:
 
 
 Happening = (
-    CallEventFrame | ToolCallFrame | BotStarted | BotAudio | BotStopped | AnswerBegan | CallerStarted
-    | CallerStopped | CallerCutIn | SessionRefused | CallOver
+    CallEventFrame | ToolCallFrame | BotStarted | BotAudio | BotStopped | CallerStarted | CallerStopped
+    | CallerCutIn | SessionRefused | CallOver
 )  # fmt: skip
 """What a session's methods return, in the order it happened."""

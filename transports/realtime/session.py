@@ -11,15 +11,18 @@ from typing import Any
 
 from ..audio.playhead import Playhead
 from ..frames import EncodedAudio, SessionReadyFrame, UsageFrame
+from ..steering import ChangeFrame, SteeringFrame
 from . import client_events, events
+from .answer_times import AnswerTimes
 from .bot_speech import BotSpeech
 from .caller import CallerSpeech, CallerTurns, HeldAudio
 from .dialogue import Dialogue
 from .faults import Faults
-from .happenings import AnswerBegan, CallerCutIn, CallerStarted, Happening, SessionRefused
+from .happenings import CallerCutIn, CallerStarted, Happening, SessionRefused
 from .prices import price, response_tokens
 from .responses import Wish
-from .settings import RealtimeSettings
+from .settings import RealtimeSettings, ServerVad
+from .steering import Steering
 
 READY_DEADLINE_S = 10.0
 """How long the server may take to confirm the settings."""
@@ -58,6 +61,7 @@ class RealtimeSession:
         self._greeting = greeting
         self._model = settings.model
         self._connecting_since = 0.0
+        self._socket_ms = 0.0
         self._ready_due: float | None = None
         self._closed = False
         self._held = HeldAudio()
@@ -67,6 +71,9 @@ class RealtimeSession:
         self._turns = CallerTurns(transcription.model if transcription else None, self.faults)
         self._speech = BotSpeech(settings.audio_format, self.outbox)
         self._dialogue = Dialogue(self.outbox)
+        self._steering = Steering(self._dialogue, self._caller, self.outbox)
+        vad = settings.turn_detection
+        self._times = AnswerTimes(vad.silence_duration_ms if isinstance(vad, ServerVad) else 0.0)
         self._reactions: dict[type, Callable[[Any, float], Sequence[Happening]]] = {
             events.AudioDelta: self._audio,
             events.AudioDone: self._speech.audio_done,
@@ -78,7 +85,7 @@ class RealtimeSession:
             events.ResponseCreated: self._created,
             events.ResponseDone: self._done,
             events.SpeechStarted: self._speech_started,
-            events.SpeechStopped: self._caller.stopped,
+            events.SpeechStopped: self._speech_stopped,
             events.AudioCommitted: self._turns.committed,
             events.CallerTranscribed: self._turns.transcribed,
             events.CallerTranscriptionFailed: self._turns.not_transcribed,
@@ -92,6 +99,8 @@ class RealtimeSession:
     def opened(self, now: float, *, connecting_since: float) -> None:
         """The socket is open: set the session up."""
         self._connecting_since = connecting_since
+        self._socket_ms = (now - connecting_since) * 1000
+        self._times.opened()
         self._ready_due = now + READY_DEADLINE_S
         self.outbox.append(client_events.update_session(self._settings.session(self._tools)))
 
@@ -110,12 +119,28 @@ class RealtimeSession:
         """Take a message that was no event."""
         return [*self.faults.report("malformed_event", f"{error.kind}: {error.explanation}", now)]
 
-    def caller_audio(self, packet: EncodedAudio) -> None:
+    def caller_audio(self, packet: EncodedAudio, now: float) -> None:
         """Send caller audio, in the session's format, or hold it until the session is ready."""
+        let_through = self._steering.gate.let_through(packet)
+        if let_through is None:
+            return
         if self.ready:
-            self.outbox.append(client_events.append_audio(packet.payload))
+            self._append(let_through, now)
         elif not self._closed:
-            self._held.hold(packet)
+            self._held.hold(let_through)
+
+    def _append(self, packet: EncodedAudio, now: float) -> None:
+        self._times.appended(packet.duration_ms, now)
+        self.outbox.append(client_events.append_audio(packet.payload))
+
+    def steer(self, frame: SteeringFrame, now: float) -> list[Happening]:
+        """Do what somebody on the pipeline asks for in the middle of the call."""
+        if isinstance(frame, ChangeFrame):
+            if frame.instructions is not None:
+                self._settings = self._settings.model_copy(update={"instructions": frame.instructions})
+            self._tools = self._tools if frame.tools is None else frame.tools
+        self._steering.take(frame, now, ready=self.ready)
+        return self._proceed(now)
 
     def adopt_playhead(self, playhead: Playhead) -> None:
         """Take what the caller has heard from the transport's playhead."""
@@ -131,6 +156,10 @@ class RealtimeSession:
         """The transport has cleared the playout; `heard_ms` is what was heard of each unfinished item."""
         happened = self.interrupted(now) if self._speech.is_cut_by(heard_ms) else []
         return [*happened, *self._speech.cleared(heard_ms, now), *self._proceed(now)]
+
+    def playout_started(self, item_id: str, sent_at: float, heard_at: float) -> Sequence[Happening]:
+        """The transport has sent an item's first packet."""
+        return self._times.went_out(item_id, sent_at, heard_at)
 
     def playout_finished(self, now: float) -> list[Happening]:
         """The caller has heard all that the transport was given."""
@@ -152,7 +181,7 @@ class RealtimeSession:
 
     def line_ended(self, now: float) -> list[Happening]:
         """The caller hears nothing from now on: tell what they heard, and what they said."""
-        return [*self._turns.ended(now), *self._speech.ended(now)]
+        return [*self._times.ended(), *self._turns.ended(now), *self._speech.ended(now)]
 
     def lost(self) -> None:
         """The socket is gone: nothing is sent or held any more."""
@@ -167,8 +196,10 @@ class RealtimeSession:
         """Return when `due` has to be called, in s, or None."""
         farewell = self._dialogue.farewell.deadline
         request = self._dialogue.responses.due
-        times = [self._ready_due, self._caller.answer_due, self._speech.due, request, farewell]
-        if farewell is not None and self._speech.assumed and self._speech.playhead.ends_at > now:
+        filler = self._filler_due(now)
+        times = [self._ready_due, self._caller.answer_due, self._speech.due, request, farewell, filler]
+        heard_matters = farewell is not None or self._steering.gate.opens_when_heard
+        if heard_matters and self._speech.assumed and self._speech.playhead.ends_at > now:
             times.append(self._speech.playhead.ends_at)
         return min((time for time in times if time is not None), default=None)
 
@@ -184,10 +215,23 @@ class RealtimeSession:
 
     def _proceed(self, now: float) -> list[Happening]:
         """Ask for a response that is owed, when nobody else has the word; end the call when it is time."""
+        heard = not self._speech.unheard(now)
         if self.ready and self._caller.leaves_the_word:
+            if heard:
+                self._dialogue.fill(self._speech.playhead.ends_at, now)
             self._dialogue.proceed(now)
-        heard = self._dialogue.goodbye_given() and not self._speech.unheard(now)
+        if heard and self._dialogue.responses.idle:
+            self._steering.gate.all_heard()
+        heard = heard and self._dialogue.goodbye_given()
         return [*self._dialogue.farewell.conclude(now, heard=heard)]
+
+    def _filler_due(self, now: float) -> float | None:
+        """Return when a filler is due, in s; None while somebody speaks, for that ends with an event."""
+        silent_since = self._speech.playhead.ends_at
+        told_of_silence = not self._speech.assumed and self._speech.unheard(now)
+        if not self.ready or not self._caller.leaves_the_word or told_of_silence:
+            return None
+        return self._dialogue.filler_due(silent_since)
 
     # What the server tells.
 
@@ -197,13 +241,16 @@ class RealtimeSession:
         self.ready = True
         self._ready_due = None
         self._model = event.session.model or self._model
+        self._steering.ready()
         if self._greeting:
             self._dialogue.responses.want(Wish(greeting_instructions(self._greeting)))
             self._dialogue.proceed(now)
-        self.outbox.extend(client_events.append_audio(packet.payload) for packet in self._held.release())
+        for packet in self._held.release():
+            self._append(packet, now)
         lost = f"{self._held.dropped} packets of caller audio came before the session was ready"
         fault = self.faults.report("caller_audio_dropped", lost, now) if self._held.dropped else []
-        return [SessionReadyFrame(now, self._model, (now - self._connecting_since) * 1000), *fault]
+        connect_ms = (now - self._connecting_since) * 1000
+        return [SessionReadyFrame(now, self._model, connect_ms, self._socket_ms), *fault]
 
     def _error(self, event: events.ErrorEvent, now: float) -> list[Happening]:
         error = event.error
@@ -216,11 +263,19 @@ class RealtimeSession:
 
     def _speech_started(self, _event: events.SpeechStarted, now: float) -> list[Happening]:
         self._caller.started()
-        happened: list[Happening] = [*self._speech.settle(now), CallerStarted()]
+        if self._steering.gate.held:
+            self._caller.dropped()
+        happened: list[Happening] = [*self._times.caller_started(), *self._speech.settle(now), CallerStarted()]
         if not self._settings.interrupts_responses or self._dialogue.farewell.asked:
             return happened
         if self._dialogue.caller_started() or self._speech.unheard(now):
             happened += [CallerCutIn(), *self._speech.cut(now, by_caller=True)]
+        return happened
+
+    def _speech_stopped(self, event: events.SpeechStopped, now: float) -> Sequence[Happening]:
+        happened = self._caller.stopped(event, now)
+        if happened:
+            self._times.caller_stopped(event.audio_end_ms, now)
         return happened
 
     def _created(self, event: events.ResponseCreated, now: float) -> list[Happening]:
@@ -236,9 +291,7 @@ class RealtimeSession:
         audio = self._speech.audio(event, cut=live.cut, now=now)
         if audio:
             live.spoke = True
-            waited_ms = self._caller.answer_began(now)
-            if waited_ms is not None:
-                audio.append(AnswerBegan(waited_ms))
+            self._times.answered(event.item_id, now)
         return [*happened, *audio]
 
     def _transcript(self, event: events.TranscriptDelta | events.TranscriptDone, now: float) -> list[Happening]:

@@ -17,6 +17,7 @@ class ToolCalls:
 
     def __init__(self) -> None:
         self._calls: dict[str, _Call] = {}
+        self._dropped: set[str] = set()
 
     def made(self, call_id: str, response_id: str) -> bool:
         """Note a call; return whether it is new: the server tells of each in up to three events."""
@@ -24,6 +25,18 @@ class ToolCalls:
             return False
         self._calls[call_id] = _Call(response_id)
         return True
+
+    def dropped(self, call_id: str) -> bool:
+        """Note a call that was never complete; return whether it is new."""
+        if call_id in self._calls or call_id in self._dropped:
+            return False
+        self._dropped.add(call_id)
+        return True
+
+    def is_open(self, call_id: str) -> bool:
+        """Whether a call waits for its answer."""
+        call = self._calls.get(call_id)
+        return call is not None and not call.answered
 
     def answered(self, call_id: str) -> str | None:
         """Note that a call's output is sent; return its response, or None for an unknown or answered call."""

@@ -33,6 +33,7 @@ from callpipe.transports.frames import (
     PlayheadFrame,
     PlayoutClearedFrame,
     PlayoutFinishedFrame,
+    PlayoutStartedFrame,
     ToolResultFrame,
 )
 from callpipe.transports.lane import UPSTREAM, MediaProcessor
@@ -162,14 +163,24 @@ class Line(Seen):
         super().__init__()
         self.wire = wire
         self.playhead = Playhead()
+        self.began: dict[str, PlayoutStartedFrame] = {}
 
     def process_audio(self, frame: Frame) -> Frame | None:
         now = asyncio.get_running_loop().time()
         if isinstance(frame, TTSAudioRawFrame):
-            self.playhead.sent(len(frame.audio) / 48, now, frame.context_id)
+            heard_at = self.playhead.sent(len(frame.audio) / 48, now, frame.context_id)
+            self.began.setdefault(frame.context_id or "", PlayoutStartedFrame("", now, heard_at))
         elif isinstance(frame, OutputEncodedAudioFrame):
-            self.playhead.sent(frame.encoded.duration_ms, now, frame.context_id)
+            heard_at = self.playhead.sent(frame.encoded.duration_ms, now, frame.context_id)
+            self.began.setdefault(frame.context_id or "", PlayoutStartedFrame("", now, heard_at))
         return super().process_audio(frame)
+
+    async def pass_audio(self, frame: Frame) -> None:
+        await super().pass_audio(frame)
+        for context_id, began in self.began.items():
+            if not began.context_id:
+                began.context_id = context_id
+                await self.push_frame(began, UPSTREAM)
 
     async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
         await super().process_event(frame, direction)

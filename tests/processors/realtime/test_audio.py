@@ -117,7 +117,7 @@ async def test_the_wait_for_an_answer_is_told(place_call: PlaceCall) -> None:
         await asyncio.sleep(0.01)
 
         latencies = on.behind.all(TurnLatencyFrame)
-        assert [(round(one.response_ms), one.wire_ms) for one in latencies] == [(500, 0)]
+        assert [(round(one.response_ms), one.wire_ms, one.heard_ms) for one in latencies] == [(500, 0, 0)]
         for seen in (on.before, on.behind):
             speech = seen.names(UserStartedSpeakingFrame, UserStoppedSpeakingFrame)
             assert speech == ["UserStartedSpeakingFrame", "UserStoppedSpeakingFrame"]

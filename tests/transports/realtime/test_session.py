@@ -14,11 +14,11 @@ from callpipe.transports.frames import (
     EncodedAudio,
     ModelFaultFrame,
     SessionReadyFrame,
+    TurnLatencyFrame,
     UsageFrame,
 )
 from callpipe.transports.realtime.events import parse
 from callpipe.transports.realtime.happenings import (
-    AnswerBegan,
     BotAudio,
     BotStopped,
     Happening,
@@ -44,7 +44,7 @@ def packet(ms: float = 20) -> EncodedAudio:
 def test_nothing_but_the_settings_is_sent_before_they_are_confirmed(serve: Serve) -> None:
     server = serve(greeting="Good morning.", ready=False)
     for _ in range(5):
-        server.session.caller_audio(packet())
+        server.session.caller_audio(packet(), server.now)
     server.says("session.created")
 
     assert server.sent_types() == ["session.update"]
@@ -55,7 +55,7 @@ def test_held_audio_follows_the_greeting_in_order(serve: Serve) -> None:
     server.sent()
     payloads = [base64.b64encode(bytes([number, 0])).decode() for number in range(5)]
     for payload in payloads:
-        server.session.caller_audio(EncodedAudio(payload=payload, audio_format=PCM_24K))
+        server.session.caller_audio(EncodedAudio(payload=payload, audio_format=PCM_24K), server.now)
 
     happened = server.says("session.updated")
 
@@ -72,7 +72,7 @@ def test_audio_waits_for_half_a_minute_and_the_oldest_is_dropped(serve: Serve) -
     server = serve(ready=False)
     server.sent()
     for _ in range(1_600):
-        server.session.caller_audio(packet(20))
+        server.session.caller_audio(packet(20), server.now)
 
     happened = server.says("session.updated")
 
@@ -173,9 +173,13 @@ def test_the_wait_for_an_answer_is_measured_once(serve: Serve) -> None:
 
     first, second = server.audio(), server.audio()
 
-    waits = [one.response_ms for one in first if isinstance(one, AnswerBegan)]
-    assert waits == [pytest.approx(600)]
-    assert kinds(second) == ["BotAudio"]
+    sent_at, heard_at = server.now + 0.01, server.now + 0.09
+    [told] = server.session.playout_started("item_bot_1", sent_at, heard_at)
+    assert isinstance(told, TurnLatencyFrame)
+    waited = (told.response_ms, told.wire_ms, told.heard_ms)
+    assert waited == (pytest.approx(600), pytest.approx(10), pytest.approx(80))
+    assert [*kinds(first), *kinds(second)] == ["BotStarted", "BotAudio", "BotAudio"]
+    assert server.session.playout_started("item_bot_1", sent_at, heard_at) == []
 
 
 # One request at a time.
@@ -279,7 +283,7 @@ def test_a_lost_socket_leaves_nothing_to_send(serve: Serve) -> None:
     server = serve()
     server.session.lost()
 
-    server.session.caller_audio(packet())
+    server.session.caller_audio(packet(), server.now)
 
     assert server.sent() == []
     assert server.says("session.updated") == []

@@ -290,7 +290,7 @@ def test_a_hundred_thousand_fuzzed_events_leave_the_session_working() -> None:
             delta = {"type": "response.output_audio.delta", "delta": "AAAA" * 20, **about}
             happened = session.receive(parse(json.dumps(delta)), now)
             heard += any(isinstance(one, BotAudio) and len(one.encoded.audio) == 60 for one in happened)
-            session.caller_audio(EncodedAudio(audio=b"\0\0"))
+            session.caller_audio(EncodedAudio(audio=b"\0\0"), now)
             assert json.loads(session.outbox[-1])["type"] == "input_audio_buffer.append"
             session.outbox.clear()
 

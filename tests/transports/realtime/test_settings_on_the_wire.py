@@ -27,8 +27,8 @@ from callpipe.transports.realtime import (
     Tracing,
     Transcription,
 )
-from callpipe.transports.realtime.emulator.session import Session
 from callpipe.transports.realtime.client_events import update_session
+from callpipe.transports.realtime.emulator.session import Session
 from callpipe.transports.speech.tones import ToneDetector
 
 Json = dict[str, Any]

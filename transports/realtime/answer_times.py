@@ -1,0 +1,104 @@
+"""How long the caller waited for each answer, stage by stage, from when they really stopped speaking."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from ..frames import TurnLatencyFrame
+
+MAX_PACKETS = 1_500
+"""Packets of caller audio whose arrival is remembered, 30 s: the server tells of a turn after its end."""
+
+
+@dataclass(slots=True, eq=False)
+class _Answer:
+    item_id: str
+    stopped_at: float
+    notice_ms: float
+    measured_from: str
+    began_at: float
+
+
+class AnswerTimes:
+    """Follows one answer at a time from the caller's last word to its first sound.
+
+    The server counts in milliseconds of the audio it was sent, and tells of a turn's end only after the silence
+    that ended it. What it counts is mapped to when that audio came in from the carrier.
+
+    Args:
+        silence_ms: The silence that the server includes in the end of a turn.
+    """
+
+    def __init__(self, silence_ms: float) -> None:
+        self._silence_ms = silence_ms
+        self._packets: deque[tuple[float, float]] = deque(maxlen=MAX_PACKETS)
+        self._appended_ms = 0.0
+        self._stopped: tuple[float, float, str] | None = None
+        self._answer: _Answer | None = None
+
+    def opened(self) -> None:
+        """Note a new session: the server counts from zero."""
+        self._packets.clear()
+        self._appended_ms = 0.0
+
+    def appended(self, duration_ms: float, now: float) -> None:
+        """Note caller audio that came in until `now` and is sent to the server."""
+        self._appended_ms += duration_ms
+        self._packets.append((self._appended_ms, now))
+
+    def caller_started(self) -> list[TurnLatencyFrame]:
+        """Note that the caller speaks; return what is known of the answer before."""
+        self._stopped = None
+        return self.ended()
+
+    def caller_stopped(self, audio_end_ms: float | None, now: float) -> None:
+        """Note the server's word that the caller has stopped, and where in the audio their turn ended."""
+        heard_at = None if audio_end_ms is None else self._came_in_at(audio_end_ms - self._silence_ms)
+        if heard_at is None:
+            self._stopped = (now, now, "notice")
+        else:
+            self._stopped = (heard_at, now, "audio")
+
+    def answered(self, item_id: str, now: float) -> None:
+        """Note audio of the model's; the first since the caller has stopped begins the answer."""
+        if self._stopped is None:
+            return
+        stopped_at, notice_at, measured_from = self._stopped
+        self._stopped = None
+        notice_ms = (notice_at - stopped_at) * 1000
+        self._answer = _Answer(item_id, stopped_at, notice_ms, measured_from, now)
+
+    def went_out(self, item_id: str, sent_at: float, heard_at: float) -> list[TurnLatencyFrame]:
+        """Note when an item's first packet was sent to the carrier, and is heard; tell the answer's times."""
+        answer = self._answer
+        if answer is None or answer.item_id != item_id:
+            return []
+        self._answer = None
+        wire_ms, heard_ms = (sent_at - answer.began_at) * 1000, (heard_at - sent_at) * 1000
+        return [_told(answer, wire_ms, heard_ms)]
+
+    def ended(self) -> list[TurnLatencyFrame]:
+        """Return what is known of an answer of which the transport has told nothing."""
+        answer, self._answer = self._answer, None
+        return [] if answer is None else [_told(answer, None, None)]
+
+    def _came_in_at(self, audio_ms: float) -> float | None:
+        """Return when the audio at a place on the server's time line came in, in s."""
+        came_in_at: float | None = None
+        for end_ms, at in reversed(self._packets):
+            if end_ms < audio_ms:
+                break
+            came_in_at = at - (end_ms - audio_ms) / 1000
+        return came_in_at
+
+
+def _told(answer: _Answer, wire_ms: float | None, heard_ms: float | None) -> TurnLatencyFrame:
+    return TurnLatencyFrame(
+        at=answer.began_at,
+        response_ms=(answer.began_at - answer.stopped_at) * 1000,
+        wire_ms=wire_ms,
+        heard_ms=heard_ms,
+        notice_ms=answer.notice_ms,
+        measured_from=answer.measured_from,
+    )

@@ -1,0 +1,93 @@
+"""What a bot's author asks of a session in the middle of a call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..steering import (
+    ChangeFrame,
+    EndWhenHeardFrame,
+    FillerFrame,
+    HoldFrame,
+    MuteCallerFrame,
+    ResumeFrame,
+    SayFrame,
+    SteeringFrame,
+    TellFrame,
+    UnmuteCallerFrame,
+)
+from .caller import CallerSpeech
+from .caller_gate import CallerGate
+from .client_events import CLEAR_INPUT, add_message, function_tool, update_session
+from .dialogue import Dialogue
+from .responses import GO_ON, Wish, say_exactly
+
+
+class Steering:
+    """Does what steering frames ask, and keeps what can't be sent before the session is ready.
+
+    Args:
+        dialogue: Who is asked for responses.
+        caller: Who has the word.
+        outbox: Where client events go.
+
+    Attributes:
+        gate: Whether the model hears the caller.
+    """
+
+    def __init__(self, dialogue: Dialogue, caller: CallerSpeech, outbox: list[bytes]) -> None:
+        self.gate = CallerGate()
+        self._dialogue = dialogue
+        self._caller = caller
+        self._outbox = outbox
+        self._waiting: list[bytes] = []
+
+    def take(self, frame: SteeringFrame, now: float, *, ready: bool) -> None:
+        """Do what a frame asks.
+
+        Args:
+            frame: The frame.
+            now: The current time in s.
+            ready: The server has confirmed the settings, so it may be told more.
+        """
+        outbox = self._outbox if ready else self._waiting
+        match frame:
+            case SayFrame(text=text):
+                self._dialogue.responses.want(Wish(say_exactly(text), alone=True, lasting=True))
+            case TellFrame(text=text, respond=respond):
+                outbox.append(add_message("system", text))
+                if respond:
+                    self._dialogue.responses.want(GO_ON)
+            case ChangeFrame():
+                outbox.append(update_session(changes(frame)))
+            case MuteCallerFrame():
+                self.gate.mute()
+            case UnmuteCallerFrame(when_heard=when_heard):
+                self.gate.unmute(when_heard=when_heard)
+            case HoldFrame():
+                self.gate.held = True
+                self._caller.dropped()
+                outbox.append(CLEAR_INPUT)
+            case ResumeFrame():
+                self.gate.held = False
+            case EndWhenHeardFrame():
+                self._dialogue.farewell.ask_without_words(now)
+            case FillerFrame(call_id=call_id, text=text, after_ms=after_ms):
+                self._dialogue.tool_runs(call_id, text, after_ms=after_ms, now=now)
+            case _:
+                pass
+
+    def ready(self) -> None:
+        """The session is ready: send what has waited for it."""
+        self._outbox += self._waiting
+        self._waiting.clear()
+
+
+def changes(frame: ChangeFrame) -> dict[str, Any]:
+    """Return the session object that changes what a frame changes, and leaves the rest."""
+    session: dict[str, Any] = {"type": "realtime"}
+    if frame.instructions is not None:
+        session["instructions"] = frame.instructions
+    if frame.tools is not None:
+        session["tools"] = [function_tool(tool) for tool in frame.tools]
+    return session
