@@ -66,12 +66,14 @@ class Playhead:
     `sent` or `cleared` to the next.
 
     Args:
-        line_delay_ms: What audio takes longer to be heard than a clear takes to act: the carrier's playout
-            buffer. What the network takes delays both alike, and needs no correction.
+        prebuffer_ms: How much audio the carrier gathers before it plays; with less, it plays so long after the
+            first piece. What the network takes delays audio and a clear alike, and needs no correction.
     """
 
-    def __init__(self, *, line_delay_ms: float = 0.0) -> None:
-        self._line_delay_s = line_delay_ms / 1000
+    def __init__(self, *, prebuffer_ms: float = 0.0) -> None:
+        self._prebuffer_ms = prebuffer_ms
+        self._gathered_ms = 0.0
+        self._begins_at = 0.0
         self._spans: deque[Span] = deque()
         self._finished_ms: dict[str, float] = {}
         self._latest: Span | None = None
@@ -96,15 +98,21 @@ class Playhead:
             context_id: The item it belongs to; an item may have many pieces.
 
         Returns:
-            When its first sample is heard, in s.
+            When its first sample is heard, in s; sooner, when the carrier gathers more audio before.
         """
         self._forget_finished(now)
-        starts_at = max(now + self._line_delay_s, self._ends_at)
+        if not self._spans:
+            self._gathered_ms = 0.0
+            self._begins_at = now + self._prebuffer_ms / 1000
+        starts_at = max(self._begins_at, self._ends_at)
         span = Span(context_id, starts_at, starts_at + duration_ms / 1000, duration_ms)
         self._spans.append(span)
         self._latest = span
+        self._gathered_ms += duration_ms
+        if now < self._begins_at and self._gathered_ms >= self._prebuffer_ms:
+            self._begin(now)
         self._ends_at = span.ends_at
-        return starts_at
+        return span.starts_at
 
     def cleared(self, now: float) -> dict[str, float]:
         """Note a clear: what is unheard never plays, and audio sent from now on starts afresh.
@@ -136,6 +144,14 @@ class Playhead:
     def unheard_ms(self, now: float) -> float:
         """Return the milliseconds from `now` until the caller has heard everything that was sent."""
         return max(self._ends_at - now, 0.0) * 1000
+
+    def _begin(self, now: float) -> None:
+        """Note that the prebuffer is full: what it holds, which is all there is, is heard from `now` on."""
+        early_s = self._begins_at - now
+        self._begins_at = now
+        for span in self._spans:
+            span.starts_at -= early_s
+            span.ends_at -= early_s
 
     def _forget_finished(self, now: float) -> None:
         while self._spans and self._spans[0].is_heard(now):

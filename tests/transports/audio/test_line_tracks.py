@@ -41,8 +41,8 @@ class Piece:
 class Line:
     """Tracks on a perfect line: packet number n, from 0 on, arrives when its last sample is spoken."""
 
-    def __init__(self, *, line_delay_ms: float = 0.0) -> None:
-        self.playhead = Playhead(line_delay_ms=line_delay_ms)
+    def __init__(self, *, prebuffer_ms: float = 0.0) -> None:
+        self.playhead = Playhead(prebuffer_ms=prebuffer_ms)
         self.clock = CarrierClock()
         self.tracks = LineTracks(self.playhead, self.clock)
         self.given: list[LineAudio] = []
@@ -193,7 +193,7 @@ class TestBotsTrack:
         assert line.bot == SILENCE * PACKET + old[: 2 * PACKET] + new + SILENCE * PACKET
 
     def test_pieces_cleared_before_they_were_heard_are_never_read(self) -> None:
-        line = Line(line_delay_ms=100)
+        line = Line(prebuffer_ms=100)
         line.hear(1)
         pieces = [Piece(distinct(PACKET)), Piece(distinct(PACKET))]
         for piece in pieces:
@@ -217,8 +217,8 @@ class TestBotsTrack:
         line.take()
         assert (first.reads, second.reads) == (1, 1)
 
-    def test_the_line_delay_moves_what_was_heard(self) -> None:
-        line, said = Line(line_delay_ms=40), distinct(PACKET)
+    def test_the_prebuffer_moves_what_was_heard(self) -> None:
+        line, said = Line(prebuffer_ms=40), distinct(PACKET)
         line.hear(1)
         line.say(Piece(said))
         line.hear(5)

@@ -38,11 +38,25 @@ class TestPlayhead:
         assert playhead.heard_ms("a", 2.0) == 100
         assert playhead.heard_ms("a", 3.05) == pytest.approx(150)
 
-    def test_the_line_delays_audio_that_starts_but_not_audio_that_goes_on(self) -> None:
-        playhead = Playhead(line_delay_ms=80)
-        assert playhead.sent(100, 1.0, "a") == pytest.approx(1.08)
-        assert playhead.sent(100, 1.05, "a") == pytest.approx(1.18)
+    def test_a_prebuffer_delays_audio_that_starts_but_not_audio_that_goes_on(self) -> None:
+        playhead = Playhead(prebuffer_ms=80)
+        assert playhead.sent(60, 1.0, "a") == pytest.approx(1.08)
         assert playhead.heard_ms("a", 1.1) == pytest.approx(20)
+        assert playhead.sent(100, 1.1, "a") == pytest.approx(1.14)
+
+    def test_a_prebuffer_that_is_full_plays_at_once(self) -> None:
+        playhead = Playhead(prebuffer_ms=80)
+        assert playhead.sent(80, 1.0, "a") == pytest.approx(1.0)
+        assert playhead.sent(60, 2.0, "a") == pytest.approx(2.08)
+        assert playhead.sent(20, 2.01, "b") == pytest.approx(2.07)
+        assert playhead.ends_at == pytest.approx(2.09)
+        assert playhead.heard_ms("a", 2.02) == pytest.approx(90)
+
+    def test_after_a_clear_the_prebuffer_fills_anew(self) -> None:
+        playhead = Playhead(prebuffer_ms=80)
+        playhead.sent(500, 1.0, "a")
+        playhead.cleared(1.2)
+        assert playhead.sent(20, 1.2, "b") == pytest.approx(1.28)
 
     def test_a_clear_tells_of_every_unfinished_item(self) -> None:
         playhead = Playhead()
@@ -62,11 +76,11 @@ class TestPlayhead:
         assert playhead.heard_ms("b", 9.0) == 100
 
     def test_a_clear_before_the_first_sample_is_heard(self) -> None:
-        playhead = Playhead(line_delay_ms=100)
+        playhead = Playhead(prebuffer_ms=300)
         playhead.sent(200, 1.0, "a")
         assert playhead.cleared(1.05) == {"a": 0.0}
         assert playhead.heard_ms("a", 9.0) == 0.0
-        assert playhead.sent(10, 1.06, "b") == pytest.approx(1.16)
+        assert playhead.sent(10, 1.06, "b") == pytest.approx(1.36)
 
     def test_an_item_cut_twice_keeps_what_was_heard_of_both_parts(self) -> None:
         playhead = Playhead()
@@ -123,23 +137,28 @@ class TestPlayhead:
 class MillisecondPlayout:
     """What a playhead says, found by playing every millisecond on its own."""
 
-    line_delay_ms: int
+    prebuffer_ms: int
     now_ms: int = 0
+    begins_at_ms: int = 0
     heard: dict[str, int] = field(default_factory=dict[str, int])
-    waiting: deque[tuple[int, str | None]] = field(default_factory=deque[tuple[int, str | None]])
+    waiting: deque[str | None] = field(default_factory=deque[str | None])
 
     def send(self, duration_ms: int, context_id: str | None) -> None:
-        self.waiting.extend([(self.now_ms + self.line_delay_ms, context_id)] * duration_ms)
+        if not self.waiting:
+            self.begins_at_ms = self.now_ms + self.prebuffer_ms
+        self.waiting.extend([context_id] * duration_ms)
+        if len(self.waiting) >= self.prebuffer_ms:
+            self.begins_at_ms = min(self.begins_at_ms, self.now_ms)
 
     def clear(self) -> dict[str, int]:
-        unfinished = {context_id for _, context_id in self.waiting if context_id is not None}
+        unfinished = {context_id for context_id in self.waiting if context_id is not None}
         self.waiting.clear()
         return {context_id: self.heard.get(context_id, 0) for context_id in unfinished}
 
     def play(self, milliseconds: int) -> None:
         for _ in range(milliseconds):
-            if self.waiting and self.waiting[0][0] <= self.now_ms:
-                _, context_id = self.waiting.popleft()
+            if self.waiting and self.begins_at_ms <= self.now_ms:
+                context_id = self.waiting.popleft()
                 if context_id is not None:
                     self.heard[context_id] = self.heard.get(context_id, 0) + 1
             self.now_ms += 1
@@ -157,9 +176,9 @@ steps = st.one_of(
 @given(st.lists(steps, max_size=40), st.sampled_from([0, 60, 150]))
 @example([("wait", 13, None), ("send", 191, "a"), ("wait", 191, None), ("clear", 0, None)], 0)
 def test_agrees_with_a_playout_of_single_milliseconds(
-    script: list[tuple[str, int, str | None]], line_delay_ms: int
+    script: list[tuple[str, int, str | None]], prebuffer_ms: int
 ) -> None:
-    playhead, playout = Playhead(line_delay_ms=line_delay_ms), MillisecondPlayout(line_delay_ms)
+    playhead, playout = Playhead(prebuffer_ms=prebuffer_ms), MillisecondPlayout(prebuffer_ms)
     for what, milliseconds, context_id in script:
         now = playout.now_ms / 1000
         if what == "send":
@@ -172,7 +191,7 @@ def test_agrees_with_a_playout_of_single_milliseconds(
         now = playout.now_ms / 1000
         for item in ("a", "b", "c"):
             assert playhead.heard_ms(item, now) == pytest.approx(playout.heard.get(item, 0), abs=1e-6)
-        if line_delay_ms == 0:
+        if prebuffer_ms == 0:
             assert playhead.unheard_ms(now) == pytest.approx(len(playout.waiting), abs=1e-6)
 
 

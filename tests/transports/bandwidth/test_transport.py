@@ -90,7 +90,7 @@ async def test_only_pcmu_at_8_khz_is_read() -> None:
 @in_virtual_time
 async def test_a_playhead_may_be_given_and_closing_closes_the_socket() -> None:
     ours, theirs = socket_pair()
-    playhead = Playhead(line_delay_ms=80)
+    playhead = Playhead(prebuffer_ms=80)
     transport = BandwidthTransport(ours, start(), playhead=playhead)
     assert transport.playhead is playhead
     assert transport.input() is transport.input()
