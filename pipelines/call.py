@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from callpipe.transports.bandwidth.messages import StartMessage
 from callpipe.transports.bandwidth.transport import BandwidthTransport
-from callpipe.transports.websocket import Connect, WebSocket, connect
+from callpipe.transports.websocket import Connect, connect
+
+from .steering import CallRemote, SteeredCall
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -34,7 +35,7 @@ class Parties:
 
 
 @dataclass(frozen=True)
-class Call:
+class Call(SteeredCall):
     """One generation of a call: one media stream and the pipeline on it.
 
     Attributes:
@@ -44,10 +45,12 @@ class Call:
         bot_version: The bot file's version.
         parties: Who calls whom.
         settings: The operator's settings.
-        transport: The media stream: `transport.input()` and `transport.output()` begin and end a pipeline.
+        transport: The media stream, which may come after the pipeline has started: `transport.input()` and
+            `transport.output()` begin and end a pipeline.
         folder: Where this call's recording, journal and transcript are kept.
         connect: Opens the model's socket.
         clock: Monotonic seconds.
+        remote: Reaches into the pipeline while it runs; the methods of `SteeredCall` say what for.
     """
 
     call_id: str
@@ -60,6 +63,7 @@ class Call:
     folder: Path
     connect: Connect = connect
     clock: Clock = time.monotonic
+    remote: CallRemote = field(default_factory=CallRemote, repr=False, compare=False)
 
     @property
     def recording_path(self) -> Path:
@@ -77,23 +81,8 @@ class Call:
         return self.folder / "transcript.txt"
 
 
-class _NoSocket:
-    """Stands where a media stream will be while a pipeline is only checked."""
-
-    def send(self, message: bytes | str) -> None:
-        raise RuntimeError("a pipeline that is only checked sends nothing")
-
-    async def receive(self) -> str | bytes:
-        raise RuntimeError("a pipeline that is only checked receives nothing")
-
-    async def close(self, code: int = 1000, reason: str = "", *, deadline_s: float = 1.0) -> None:
-        del code, reason, deadline_s
-
-
 def rehearsal_call(bot: str, settings: Settings) -> Call:
     """Return a call without a media stream, to build a bot's pipeline and check it."""
-    socket: WebSocket = _NoSocket()
-    start = StartMessage(account_id="", call_id="rehearsal", stream_id="", stream_name="rehearsal")
     return Call(
         call_id="rehearsal",
         generation=1,
@@ -101,6 +90,6 @@ def rehearsal_call(bot: str, settings: Settings) -> Call:
         bot_version="unversioned",
         parties=Parties(),
         settings=settings,
-        transport=BandwidthTransport(socket, start),
+        transport=BandwidthTransport(),
         folder=settings.data_dir / "rehearsal",
     )

@@ -74,6 +74,20 @@ class AdmissionError(PipelinesError):
         self.reason = reason
 
 
+class CallNotRunningError(PipelinesError):
+    """A call can't be steered: its pipeline has not started, or is ending.
+
+    Attributes:
+        reason: Which of both: ``has not started`` or ``has ended``.
+    """
+
+    fault = Fault.BOT_AUTHOR
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the call can't be steered: its pipeline {reason}")
+        self.reason = reason
+
+
 class UnknownCallError(PipelinesError):
     """No recorded call has this id."""
 

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class SteeringFrame(SystemFrame):
-    """What somebody asks of the model's processor, which takes it out of the pipeline."""
+    """What somebody asks of the model's processor, which takes it out of the pipeline.
+
+    Attributes:
+        turned: It has come to an end of the pipeline and was sent back.
+    """
+
+    turned: bool = field(default=False, init=False)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSet
 
 from callpipe.transports.frames import ToolCalledFrame, ToolCallFrame, ToolResultFrame
 from callpipe.transports.lane import DOWNSTREAM, UPSTREAM, MediaProcessor
+from callpipe.transports.steering import FillerFrame, ToolsChangedFrame
 
 from .answer import Answer, problem
 from .context import ToolContext
@@ -44,7 +45,8 @@ class ToolRouter(MediaProcessor):
     `ToolCalledFrame` downstream for the journal: whether the tool answers, raises, hangs, does not exist, or
     the arguments don't fit. A call id that was seen before is ignored. Interruptions don't touch a running
     tool. When the call ends, running tools have `GRACE_S` left, then they are cancelled; `EndFrame` and
-    `CancelFrame` follow the last answer, so that the journal has it.
+    `CancelFrame` follow the last answer, so that the journal has it. When the model's tools are changed in the
+    middle of the call, the new ones are run from then on.
 
     Args:
         tools: Tools, or functions to make tools of.
@@ -95,6 +97,8 @@ class ToolRouter(MediaProcessor):
         """Take the model's tool calls; let the end of the call wait for running tools."""
         if direction is DOWNSTREAM and isinstance(frame, ToolCallFrame):
             self._take(frame)
+        elif direction is DOWNSTREAM and isinstance(frame, ToolsChangedFrame):
+            self._known = _by_name([one for one in frame.tools if isinstance(one, Tool)])
         elif direction is DOWNSTREAM and isinstance(frame, (EndFrame, CancelFrame)):
             await self._end_with(frame)
         else:
@@ -141,6 +145,8 @@ class ToolRouter(MediaProcessor):
         resources = self._worker.app_resources if self._worker is not None else None
         context = ToolContext(call_id=call.call_id, tool_name=tool.name, resources=resources)
         began_at = self._clock()
+        if tool.filler:
+            await self.push_frame(FillerFrame(call.call_id, tool.filler, tool.filler_after_ms), UPSTREAM)
         try:
             answer = await tool.answer(call.arguments, context)
         except asyncio.CancelledError:  # by _end, and this task has only the answer left to do

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipecat.services.llm_service import FunctionCallParams
 
 DEFAULT_TIMEOUT_S = 10.0
+DEFAULT_FILLER_AFTER_MS = 1_200.0
 
 MAX_ATTEMPTS = 64
 """Runs of one tool at a time, over all calls of the process, those included that hang after their deadline."""
@@ -53,6 +54,8 @@ class Tool:
             model.
         name: What the model calls it; the function's name when not given.
         timeout_s: Seconds the function may take; then the model is told so.
+        filler: What the model says meanwhile when the function takes long; None for nothing.
+        filler_after_ms: For how long the caller must have heard nothing before the filler is said.
 
     Attributes:
         function: The function.
@@ -60,6 +63,8 @@ class Tool:
         description: What it does: the docstring before its sections.
         parameters: JSON schema of its arguments.
         timeout_s: Seconds it may take.
+        filler: What the model says meanwhile, or None.
+        filler_after_ms: After how much silence.
 
     Raises:
         ToolDefinitionError: The function can't be a tool as it is written.
@@ -71,6 +76,8 @@ class Tool:
         *,
         name: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        filler: str | None = None,
+        filler_after_ms: float = DEFAULT_FILLER_AFTER_MS,
     ) -> None:
         self._signature = Signature(function)
         self.function = function
@@ -78,12 +85,16 @@ class Tool:
         self.description = self._signature.description
         self.parameters = self._signature.parameters
         self.timeout_s = timeout_s
+        self.filler = filler
+        self.filler_after_ms = filler_after_ms
         self._is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
         self._attempts: set[asyncio.Future[Any]] = set()
         if not _NAME.fullmatch(self.name):
             raise self._refusal("its name may have 1 to 64 letters, digits, _ and -; give it one with name=")
         if not (math.isfinite(timeout_s) and timeout_s > 0):
             raise self._refusal("its timeout_s is not a number of seconds above 0; nothing waits forever")
+        if filler is not None and not (filler.strip() and 0 <= filler_after_ms < math.inf):
+            raise self._refusal("its filler is empty, or its filler_after_ms is no number of milliseconds")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself: no validation, no deadline."""
@@ -216,7 +227,11 @@ class Tool:
 def tool(function: Callable[..., Any], /) -> Tool: ...
 @overload
 def tool(
-    *, name: str | None = None, timeout_s: float = DEFAULT_TIMEOUT_S
+    *,
+    name: str | None = None,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    filler: str | None = None,
+    filler_after_ms: float = DEFAULT_FILLER_AFTER_MS,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -224,13 +239,17 @@ def tool(
     *,
     name: str | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
+    filler: str | None = None,
+    filler_after_ms: float = DEFAULT_FILLER_AFTER_MS,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
-    """Make a function a tool: ``@tool``, or ``@tool(name=..., timeout_s=...)``.
+    """Make a function a tool: ``@tool``, or ``@tool(timeout_s=20, filler="One moment, please.")``.
 
     Args:
         function: The function; see `Tool` for what it needs.
         name: What the model calls it; the function's name when not given.
         timeout_s: Seconds the function may take.
+        filler: What the model says meanwhile when the function takes long.
+        filler_after_ms: For how long the caller must have heard nothing before that.
 
     Raises:
         ToolDefinitionError: The function can't be a tool as it is written.
@@ -239,6 +258,6 @@ def tool(
         return Tool(function, name=name, timeout_s=timeout_s)
 
     def decorate(decorated: Callable[..., Any]) -> Tool:
-        return Tool(decorated, name=name, timeout_s=timeout_s)
+        return Tool(decorated, name=name, timeout_s=timeout_s, filler=filler, filler_after_ms=filler_after_ms)
 
     return decorate

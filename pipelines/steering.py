@@ -1,0 +1,169 @@
+"""What a bot's author may do with a running call: let the model speak, know, hear; end the call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pipecat.frames.frames import CancelFrame, EndFrame, EndWorkerFrame, Frame, InterruptionFrame, StartFrame
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+
+from callpipe.processors.tools import Tool
+from callpipe.transports.lane import DOWNSTREAM, UPSTREAM, MediaProcessor
+from callpipe.transports.steering import (
+    ChangeFrame,
+    EndWhenHeardFrame,
+    HoldFrame,
+    MuteCallerFrame,
+    ResumeFrame,
+    SayFrame,
+    SteeringFrame,
+    TellFrame,
+    UnmuteCallerFrame,
+)
+
+from .errors import CallNotRunningError
+
+
+class CallRemote:
+    """Reaches into a call's pipeline from outside, while it runs."""
+
+    def __init__(self) -> None:
+        self._head = _PipelineEnd(DOWNSTREAM)
+        self._tail = _PipelineEnd(UPSTREAM)
+
+    def around(self, pipeline: FrameProcessor) -> list[FrameProcessor]:
+        """Return a pipeline between the two ends by which it is reached; once for each call."""
+        return [self._head, pipeline, self._tail]
+
+    async def push(self, frame: Frame, direction: FrameDirection = DOWNSTREAM) -> None:
+        """Push a frame into the pipeline at its head.
+
+        Raises:
+            CallNotRunningError: The pipeline has not started, or is ending.
+        """
+        if not self._head.running:
+            raise CallNotRunningError("has ended" if self._head.ended else "has not started")
+        await self._head.push_frame(frame, direction)
+
+
+class _PipelineEnd(MediaProcessor):
+    """Stands at an end of the pipeline, and turns steering frames around that went the wrong way.
+
+    Args:
+        inward: The direction into the pipeline.
+
+    Attributes:
+        running: The pipeline has started and is not ending.
+        ended: The pipeline is ending, or has ended.
+    """
+
+    def __init__(self, inward: FrameDirection) -> None:
+        super().__init__(name="PipelineHead" if inward is DOWNSTREAM else "PipelineTail")
+        self._inward = inward
+        self.running = False
+        self.ended = False
+
+    async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
+        """Note the pipeline's start and end; take steering frames that come out of it."""
+        if isinstance(frame, (EndFrame, CancelFrame)):
+            self.running, self.ended = False, True
+        if isinstance(frame, SteeringFrame) and direction is not self._inward:
+            await self._turn_around(frame)
+        else:
+            await self.push_frame(frame, direction)
+        if isinstance(frame, StartFrame):
+            self.running = not self.ended
+
+    async def _turn_around(self, frame: SteeringFrame) -> None:
+        if not frame.turned:
+            frame.turned = True
+            await self.push_frame(frame, self._inward)
+        elif isinstance(frame, EndWhenHeardFrame):  # the transport plays what it has before an end
+            await self.push_frame(EndWorkerFrame(reason="asked for"), UPSTREAM)
+        else:
+            await self.push_error(f"no model in this pipeline takes a {type(frame).__name__}")
+
+
+class SteeredCall:
+    """The methods of a running call. They work from a tool, from a task of yours, from anywhere.
+
+        @tool
+        async def check_in(context: ToolContext) -> str:
+            \"\"\"Check the guest in.\"\"\"
+            await context.resources.say("Your key is ready at the desk.")
+            return "done"
+
+    Each raises `CallNotRunningError` before the pipeline has started and once it is ending. None waits for the
+    model: what they ask for is done in the order of the calls.
+    """
+
+    remote: CallRemote
+
+    async def say(self, text: str) -> None:
+        """Let the model say exactly this, after the answer in progress; `interrupt` first to say it now.
+
+        The model is asked to; it is a model, and may still stumble over a word.
+        """
+        await self.remote.push(SayFrame(text))
+
+    async def tell(self, text: str, *, respond: bool = False) -> None:
+        """Let the model know something: a system message in the conversation.
+
+        Args:
+            text: The message.
+            respond: Let the model answer to it, rather than keep it in mind.
+        """
+        await self.remote.push(TellFrame(text, respond=respond))
+
+    async def change(
+        self, *, instructions: str | None = None, tools: Sequence[Tool | Callable[..., Any]] | None = None
+    ) -> None:
+        """Give the model other instructions or other tools from its next response on; None keeps them.
+
+        Raises:
+            ToolDefinitionError: A function can't be a tool.
+        """
+        made = None if tools is None else [one if isinstance(one, Tool) else Tool(one) for one in tools]
+        await self.remote.push(ChangeFrame(instructions=instructions, tools=made))
+
+    async def mute_caller(self) -> None:
+        """Let the model hear silence instead of the caller, who can't interrupt then.
+
+        await call.mute_caller()
+        await call.say("This call is recorded. Your data is kept for thirty days.")
+        await call.unmute_caller(when_heard=True)
+        """
+        await self.remote.push(MuteCallerFrame())
+
+    async def unmute_caller(self, *, when_heard: bool = False) -> None:
+        """Let the model hear the caller again.
+
+        Args:
+            when_heard: Only when the caller has heard all that the bot is saying, and has yet to say.
+        """
+        await self.remote.push(UnmuteCallerFrame(when_heard=when_heard))
+
+    async def hold(self) -> None:
+        """Send the model none of the caller's audio until `resume`; what they are saying is dropped."""
+        await self.remote.push(HoldFrame())
+
+    async def resume(self) -> None:
+        """Send the model the caller's audio again."""
+        await self.remote.push(ResumeFrame())
+
+    async def interrupt(self) -> None:
+        """Stop what the bot is saying; the model knows how far it was heard."""
+        await self.remote.push(InterruptionFrame())
+
+    async def end(self, *, after_goodbye: bool = True) -> None:
+        """End the call.
+
+        Args:
+            after_goodbye: Once the caller has heard what the bot is saying, and has yet to say. Otherwise
+                only what is already on its way to the caller is still heard.
+        """
+        if after_goodbye:
+            await self.remote.push(EndWhenHeardFrame())
+        else:
+            await self.remote.push(EndWorkerFrame(reason="asked for"), UPSTREAM)
