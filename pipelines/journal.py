@@ -234,6 +234,9 @@ class CallFigures:
         barge_ins: For each barge-in, the milliseconds of the cut item the caller is held to have heard.
         response_ms: For each answer, the time from the end of the caller's speech to the answer's first audio
             on the wire.
+        heard_ms: For each answer, the time from the end of the caller's speech until they hear it, where the
+            transport told of it.
+        loop_lag_ms: The longest that the process kept the call's work waiting, as far as it was notable.
         cost_usd: What the model cost, as far as prices are known.
         unpriced: The models that were used and whose price is not known.
     """
@@ -246,6 +249,8 @@ class CallFigures:
     response_ms: tuple[float, ...]
     cost_usd: float
     unpriced: tuple[str, ...]
+    heard_ms: tuple[float, ...] = ()
+    loop_lag_ms: float = 0.0
 
     @property
     def response_p50_ms(self) -> float | None:
@@ -281,9 +286,15 @@ def figures(events: Iterable[Event]) -> CallFigures:
         tool_calls=len(by_name.get("tool_call", [])),
         barge_ins=tuple(each["believed_ms"] for each in by_name.get("barge_in", [])),
         response_ms=tuple(each["response_ms"] + (each["wire_ms"] or 0.0) for each in latencies),
+        heard_ms=tuple(_waited_ms(each) for each in latencies if each.get("heard_ms") is not None),
+        loop_lag_ms=max((each["lag_ms"] for each in by_name.get("loop_lag", [])), default=0.0),
         cost_usd=sum(each["cost_usd"] or 0.0 for each in usage),
         unpriced=tuple(sorted({each["model"] for each in usage if each["cost_usd"] is None})),
     )
+
+
+def _waited_ms(latency: Event) -> float:
+    return latency["response_ms"] + (latency["wire_ms"] or 0.0) + latency["heard_ms"]
 
 
 def _first_t(by_name: dict[str, list[Event]], name: str, otherwise: Seconds) -> float | Seconds:

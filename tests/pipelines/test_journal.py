@@ -331,11 +331,12 @@ CALL = events_of(
     (61.0, CallerTurnFrame(0, "i4", "")),
     (62.0, TurnLatencyFrame(0, 900.0, None)),
     (62.0, TurnLatencyFrame(0, None, 10.0)),
-    (63.0, TurnLatencyFrame(0, 500.0, 0.0)),
+    (63.0, TurnLatencyFrame(0, 500.0, 0.0, 80.0)),
     (64.0, UsageFrame(0, "m", {"audio_in": 10}, 0.5)),
     (65.0, "call_ended"),
     (66.0, "disconnected"),
 )
+LAGS = [{"t": t, "time": "", "event": "loop_lag", "lag_ms": lag_ms} for t, lag_ms in ((9.0, 61.5), (9.5, 55.0))]
 
 
 def test_the_transcript_tells_who_said_what_in_the_order_of_time() -> None:
@@ -351,7 +352,7 @@ def test_the_transcript_tells_who_said_what_in_the_order_of_time() -> None:
 
 
 def test_the_figures_add_up() -> None:
-    told = figures(iter(CALL))
+    told = figures(iter([*CALL, *LAGS]))
     assert told == CallFigures(
         duration_s=64.5,
         answer_to_first_audio_ms=750,
@@ -361,6 +362,8 @@ def test_the_figures_add_up() -> None:
         response_ms=(420.0, 900.0, 500.0),
         cost_usd=0.75,
         unpriced=(),
+        heard_ms=(580.0,),
+        loop_lag_ms=61.5,
     )
     assert (told.response_p50_ms, told.response_max_ms) == (500.0, 900.0)
 
