@@ -1,8 +1,8 @@
 """What the model holds the caller to have heard is what the caller heard, whenever they cut in."""
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -104,6 +104,16 @@ def began_at(item: Item) -> float:
     return item.began_at
 
 
+def furthest_off_ms(call: HeldCall, items: Sequence[Item]) -> float:
+    """By how much the model is wrong at the worst, in a call in which all else went well."""
+    assert call.reason == "caller"
+    assert call.report.protocol_errors == []
+    assert call.model.server_events("error") == []
+    worst_ms = max(abs(item.believed_ms - item.heard_ms) for item in items)
+    print(f"{len(call.report.cuts)} of {len(items)} answers cut, {worst_ms:.1f} ms off at the worst")
+    return worst_ms
+
+
 @pytest.mark.parametrize("prebuffer_ms", [0, PREBUFFER_MS])
 @pytest.mark.parametrize("one_way_ms", [0, 80, 150])
 @pytest.mark.parametrize(
@@ -118,17 +128,22 @@ def test_the_model_believes_what_the_caller_heard(
 ) -> None:
     line = Line(one_way_ms=one_way_ms, jitter_ms=JITTER_MS, prebuffer_ms=prebuffer_ms, seed=one_way_ms)
     call = interrupted_call(build, line, barge_ins, seed=one_way_ms + prebuffer_ms).hold()
-
-    assert call.reason == "caller"
-    assert call.report.protocol_errors == []
-    assert call.model.server_events("error") == []
     items = items_of(call, audio_format)
-    errors_ms = [abs(item.believed_ms - item.heard_ms) for item in items]
-    print(f"{len(call.report.cuts)} of {len(items)} answers cut, {max(errors_ms):.1f} ms off at the worst")
-    assert max(errors_ms) <= TOLERANCE_MS + one_way_ms
+    assert furthest_off_ms(call, items) <= TOLERANCE_MS + one_way_ms
 
     # What was shown: most cut in, some of them before the first audio or at the very end.
     assert len(call.report.cuts) > 0.8 * barge_ins
     answers = len(call.model.server_events("response.created"))
     assert answers > len(items) or any(item.heard_ms < 100 for item in items)
     assert any(0 < item.generated_ms - item.heard_ms < 150 for item in items)
+
+
+@pytest.mark.parametrize(("prebuffer_ms", "delta_ms"), [(100, 30), (200, 30), (200, 150), (400, 150)])
+def test_a_prebuffer_the_playhead_is_told_of_costs_nothing_however_long(
+    prebuffer_ms: int, delta_ms: float
+) -> None:
+    line = Line(jitter_ms=JITTER_MS, prebuffer_ms=prebuffer_ms, seed=prebuffer_ms)
+    scene = interrupted_call(passthrough, line, 50, seed=prebuffer_ms)
+    model = EmulatorSettings(delta_ms=delta_ms)
+    call = replace(scene, model=model, told_prebuffer_ms=prebuffer_ms).hold()
+    assert furthest_off_ms(call, items_of(call, PCMU_8K)) <= JITTER_MS + 1

@@ -26,6 +26,7 @@ from callpipe.pipelines import Bot, Call, Parties, Pipeline
 from callpipe.pipelines.call_life import CallLife, Deadlines
 from callpipe.pipelines.ongoing import OngoingCall
 from callpipe.pipelines.settings import Recording, Settings
+from callpipe.transports.audio.playhead import Playhead
 from callpipe.transports.bandwidth.emulator import Caller, CallerScript, CallReport, Carrier, Line
 from callpipe.transports.bandwidth.transport import BandwidthTransport, receive_start
 from callpipe.transports.frames import CallEventFrame
@@ -182,6 +183,7 @@ class Scene:
         build: Makes the pipeline.
         line: The caller's line.
         model: How the model behaves in time.
+        told_prebuffer_ms: What the playhead is told of the line's prebuffer.
         connect_s: How long the model's socket takes to open.
         folder: Where the recording goes; None records nothing.
     """
@@ -191,6 +193,7 @@ class Scene:
     build: Callable[[Call], Pipeline]
     line: Line = field(default_factory=Line)
     model: EmulatorSettings = field(default_factory=EmulatorSettings)
+    told_prebuffer_ms: float = 0.0
     connect_s: float = 0.0
     folder: Path | None = None
 
@@ -251,7 +254,9 @@ class _Stage:
             bot_version="v",
             parties=Parties(),
             settings=self._settings,
-            transport=BandwidthTransport(socket, start, clock=clock),
+            transport=BandwidthTransport(
+                socket, start, clock=clock, playhead=Playhead(prebuffer_ms=self._scene.told_prebuffer_ms)
+            ),
             folder=self._scene.folder or Path("nowhere"),
             connect=self._reach_model,
             clock=clock,
