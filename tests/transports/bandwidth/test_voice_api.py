@@ -212,15 +212,6 @@ def test_a_request_is_sent_again_while_the_carrier_is_unavailable(trouble: Troub
     in_kit(test)
 
 
-def test_an_attempt_without_an_answer_leaves_time_for_another() -> None:
-    async def test(kit: Kit) -> None:
-        kit.line.trouble = [60.0]
-        assert await kit.voice.hang_up("c-1")
-        assert kit.line.times == [0.0, 2.1]
-
-    in_kit(test)
-
-
 def test_nothing_outlives_the_deadline() -> None:
     async def test(kit: Kit) -> None:
         failure = await refusal(kit, httpx.Response(503), *[60.0] * 9, deadline_s=3.0)
@@ -241,42 +232,12 @@ def test_the_token_takes_its_time_from_the_same_deadline() -> None:
     in_kit(test)
 
 
-def test_a_server_error_to_the_end_is_told() -> None:
-    async def test(kit: Kit) -> None:
-        failure = await refusal(kit, *[httpx.Response(503)] * 99)
-        assert isinstance(failure, VoiceApiUnavailableError)
-        assert failure.status == 503
-        assert 4.0 < asyncio.get_running_loop().time() <= 5.0
-        assert len(kit.line.times) == 8
-
-    in_kit(test)
-
-
-def test_the_carriers_wish_to_wait_is_honoured() -> None:
-    async def test(kit: Kit) -> None:
-        kit.line.trouble = [httpx.Response(429, headers={"Retry-After": "2"}), httpx.Response(429)]
-        assert await kit.voice.hang_up("c-1")
-        assert kit.line.times == [0.0, 2.0, 2.2]
-
-    in_kit(test)
-
-
 def test_a_wish_to_wait_beyond_the_deadline_ends_it_at_once() -> None:
     async def test(kit: Kit) -> None:
         failure = await refusal(kit, httpx.Response(429, headers={"Retry-After": "30"}))
         assert isinstance(failure, VoiceApiUnavailableError)
         assert (failure.status, failure.retry_after_s) == (429, 30.0)
         assert asyncio.get_running_loop().time() == 0.0
-
-    in_kit(test)
-
-
-@pytest.mark.parametrize("wish", ["", "soon", "-3", "1e9", "²", "Fri, 31 Dec 1999 23:59:59 GMT"])
-def test_a_wish_to_wait_that_is_no_number_of_seconds_is_none(wish: str) -> None:
-    async def test(kit: Kit) -> None:
-        kit.line.trouble = [httpx.Response(429, headers=[(b"Retry-After", wish.encode())])]
-        assert await kit.voice.hang_up("c-1")
-        assert kit.line.times == [0.0, 0.1]
 
     in_kit(test)
 
