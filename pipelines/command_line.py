@@ -68,6 +68,20 @@ def demo(
 
 
 @app.command()
+def rehearse(
+    json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    real_time: Annotated[
+        bool, typer.Option("--real-time", help="Over real sockets, as long as calls last: ten minutes.")
+    ] = False,
+) -> None:
+    """Hold a call for each thing a model can do wrong; exit status 1 when one costs more than it may."""
+    from .rehearse import run_rehearsals  # noqa: PLC0415  the emulators are needed here only
+
+    _log_to_stderr("CRITICAL")
+    run_rehearsals(console, json, real_time=real_time)
+
+
+@app.command()
 def serve(
     bot_files: BotFiles,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",

@@ -214,7 +214,12 @@ def first_sessions(count: int, *faults: Fault) -> FaultPlan:
     return in_turn(*([faults] * count))
 
 
-def in_turn(*sessions: Sequence[Fault]) -> FaultPlan:
-    """Give the first session the first faults, and so on; the sessions after the last are healthy."""
+def in_turn(*sessions: Sequence[Fault], then: Sequence[Fault] = ()) -> FaultPlan:
+    """Give the first session the first faults, and so on.
+
+    Args:
+        *sessions: The faults of each session.
+        then: Those of every session after the last.
+    """
     remaining = iter(sessions)
-    return lambda: next(remaining, ())
+    return lambda: next(remaining, then)

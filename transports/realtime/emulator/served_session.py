@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from loguru import logger
 
 from ...errors import SocketClosedError
-from ...speech.interfaces import Brain, CallTool, Heard, Say, SpeechDetector, ToolOutput
+from ...speech.interfaces import Brain, CallTool, Say, SpeechDetector
 from ...websocket import WebSocket
 from .client_items import Hear
 from .errors import RequestError, where
@@ -309,7 +309,7 @@ def _unable_to_abort() -> None:
 
 
 def _decided(brain: Brain, view: BrainView) -> list[Say | CallTool]:
-    """Ask the brain; without a word of the caller and without a tool's output it opens the conversation."""
-    if any(isinstance(entry, Heard | ToolOutput) for entry in view.history):
+    """Ask the brain; where nothing was said or done yet it opens the conversation."""
+    if view.history:
         return brain.answer(view.instructions, view.tools, view.history)
     return brain.greet(view.instructions)

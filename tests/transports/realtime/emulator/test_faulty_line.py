@@ -137,3 +137,5 @@ def test_which_sessions_the_faults_strike() -> None:
     assert [first() for _ in range(4)] == [(Drop(1),), (Drop(1),), (), ()]
     turns = in_turn([Drop(1)], [], [Omit(2)])
     assert [list(turns()) for _ in range(4)] == [[Drop(1)], [], [Omit(2)], []]
+    lasting = in_turn([Omit(1)], then=[Drop(1)])
+    assert [list(lasting()) for _ in range(3)] == [[Omit(1)], [Drop(1)], [Drop(1)]]

@@ -1,0 +1,232 @@
+"""Holds one rehearsed call: the emulated carrier and model, and the whole of callpipe between them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from callpipe.processors.tools import tool
+from callpipe.transports.bandwidth.emulator import Caller, CallReport, Carrier
+from callpipe.transports.errors import SocketRefusedError
+from callpipe.transports.loopback import socket_pair
+from callpipe.transports.realtime.emulator import (
+    EmulatedEndpoint,
+    EmulatorSettings,
+    RealtimeEmulatorServer,
+    SessionLog,
+    inline,
+)
+from callpipe.transports.speech.interfaces import Brain
+from callpipe.transports.speech.tones import ToneEar, ToneVoice
+from callpipe.transports.websocket import UpgradeRequest, WebSocket
+
+from .bot import Bot
+from .call import Call
+from .call_records import CallRecords
+from .pipeline import Pipeline
+from .ready_made import realtime_call
+from .rehearsal_conversation import (
+    APOLOGY,
+    GREETING,
+    TOOL_RESULT,
+    TOOL_S,
+    Memory,
+    RehearsalBrain,
+    caller_script,
+)
+from .rehearsal_faults import Rehearsal
+from .rehearsal_measures import Evidence, Span, utterances
+from .server import Server, create_app
+from .settings import Recording, Settings
+from .switchboard import Switchboard
+
+MODEL = EmulatorSettings(connect_delay_ms=100, first_audio_delay_ms=300)
+"""How the model behaves in time."""
+
+TURN_END_S = 0.5
+"""Silence after which the model takes a turn for ended."""
+
+NAME = "rehearsal"
+_USERNAME, _PASSWORD = "carrier", "of this rehearsal only"
+_LONGEST_CALL_S = 150.0
+
+Clock = Callable[[], float]
+
+
+class RehearsedBot:
+    """The bot of one rehearsed call, and its model's brains.
+
+    Args:
+        clock: Monotonic seconds.
+
+    Attributes:
+        bot: The bot.
+        memory: What the model's sessions were told.
+        tool_began: When the tool began to run, each time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.bot = Bot(NAME, apology=APOLOGY)
+        self.bot.pipeline(self._build)
+        self.memory = Memory()
+        self.tool_began: list[float] = []
+        self._clock = clock
+
+    def brain(self) -> Brain:
+        """Make the brain of one session."""
+        return RehearsalBrain(self.memory)
+
+    def _build(self, call: Call) -> Pipeline:
+        @tool
+        async def look_up(key: str) -> str:
+            """Look something up.
+
+            Args:
+                key: What.
+            """
+            del key
+            self.tool_began.append(self._clock())
+            await asyncio.sleep(TOOL_S)
+            return TOOL_RESULT
+
+        return realtime_call(
+            call, instructions="You are rehearsing.", tools=[look_up], greeting=" ".join(GREETING)
+        )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a call is held.
+
+    Attributes:
+        carrier: Places it.
+        logs: What was said on the model's wire, session by session.
+    """
+
+    carrier: Carrier
+    logs: Collection[SessionLog]
+
+
+OpenStage = Callable[[Rehearsal, RehearsedBot, Path], AbstractAsyncContextManager[Stage]]
+
+
+async def hold_in_virtual_time(rehearsal: Rehearsal, folder: Path) -> Evidence:
+    """Hold a call over sockets in memory; for a loop of `virtual_time`."""
+    return await _hold(rehearsal, folder, _in_memory, asyncio.get_running_loop().time)
+
+
+async def hold_in_real_time(rehearsal: Rehearsal, folder: Path) -> Evidence:
+    """Hold a call over sockets of this machine; it takes as long as a call does."""
+    return await _hold(rehearsal, folder, _on_ports, time.monotonic)
+
+
+async def _hold(rehearsal: Rehearsal, folder: Path, open_stage: OpenStage, clock: Clock) -> Evidence:
+    rehearsed = RehearsedBot(clock)
+    async with open_stage(rehearsal, rehearsed, folder) as stage:
+        report = await stage.carrier.place_call(Caller(caller_script(), ToneVoice()))
+        return _evidence(report, stage.logs, rehearsed)
+
+
+@asynccontextmanager
+async def _in_memory(rehearsal: Rehearsal, rehearsed: RehearsedBot, folder: Path) -> AsyncGenerator[Stage]:
+    clock = asyncio.get_running_loop().time
+    model = EmulatedEndpoint(rehearsed.brain, settings=MODEL, faults=rehearsal.plan())
+    settings = _settings(folder, "https://bots.example.com", "https://model.example.com/v1")
+    records = CallRecords(folder, clock=clock)
+    switchboard = Switchboard([rehearsed.bot], settings, records, connect=model.connect, clock=clock)
+
+    async def open_media(url: str, *, headers: Mapping[str, str], deadline_s: float) -> WebSocket:
+        del deadline_s
+        names = {name.lower(): value for name, value in headers.items()}
+        admitted = switchboard.accept(UpgradeRequest(urlsplit(url).path, names))
+        if isinstance(admitted, HTTPStatus):
+            raise SocketRefusedError(f"the handshake was refused with status {admitted}", admitted)
+        carriers, servers = socket_pair()
+        admitted(servers)
+        return carriers
+
+    app = httpx.ASGITransport(create_app(switchboard, settings))
+    async with httpx.AsyncClient(transport=app) as http:
+        carrier = _carrier(settings, http=http, connect=open_media, run_blocking=inline, clock=clock)
+        try:
+            yield Stage(carrier, model.logs)
+        finally:
+            await switchboard.close()
+            await model.close()
+
+
+@asynccontextmanager
+async def _on_ports(rehearsal: Rehearsal, rehearsed: RehearsedBot, folder: Path) -> AsyncGenerator[Stage]:
+    model = RealtimeEmulatorServer(rehearsed.brain, settings=MODEL, faults=rehearsal.plan())
+    listener = Server.listen("127.0.0.1", 0)
+    async with model:
+        settings = _settings(folder, f"http://127.0.0.1:{listener.getsockname()[1]}", model.url)
+        switchboard = Switchboard([rehearsed.bot], settings, CallRecords(folder))
+        server = Server(switchboard, settings, listener)
+        await server.start()
+        try:
+            yield Stage(_carrier(settings), model.logs)
+        finally:
+            await server.stop()
+
+
+def _settings(folder: Path, public_url: str, model_url: str) -> Settings:
+    """Return settings of the rehearsal's own; the operator's play no part."""
+    return Settings.model_construct(
+        public_url=public_url,
+        webhook_username=_USERNAME,
+        webhook_password=SecretStr(_PASSWORD),
+        openai_api_key=SecretStr("rehearsal"),
+        openai_base_url=model_url,
+        recording=Recording.OFF,
+        data_dir=folder,
+    )
+
+
+def _carrier(settings: Settings, **network: Any) -> Carrier:
+    webhooks = f"{settings.public_url}/bandwidth/{NAME}"
+    return Carrier(
+        initiate_url=f"{webhooks}/initiate",
+        status_url=f"{webhooks}/disconnect",
+        username=_USERNAME,
+        password=_PASSWORD,
+        announcer=ToneVoice(),
+        max_call_s=_LONGEST_CALL_S,
+        **network,
+    )
+
+
+def _evidence(report: CallReport, logs: Collection[SessionLog], rehearsed: RehearsedBot) -> Evidence:
+    began = report.answered_at or report.started_at
+    ear = ToneEar()
+    said = utterances(report.said, ear.hear)
+    tool_runs = [(began_at - began, began_at - began + TOOL_S) for began_at in rehearsed.tool_began]
+    turn_ends = [(turn.end_s, turn.end_s + TURN_END_S) for turn in said]
+    return Evidence(
+        said=said,
+        heard=utterances(report.heard, ear.hear),
+        ended_s=report.ended_at - began,
+        gave_up=report.gave_up is not None,
+        model_busy=[*turn_ends, *tool_runs, *(span for log in logs for span in _model_busy(log, began))],
+        asked=rehearsed.memory.asked,
+        tool_runs=len(tool_runs),
+        sessions=len(logs),
+    )
+
+
+def _model_busy(log: SessionLog, began: float) -> Iterator[Span]:
+    """Return when a session was being opened, and when its model thought."""
+    for created in log.server_events("session.created"):
+        yield created.at - began - MODEL.connect_delay_ms / 1000, created.at - began
+    for response in log.server_events("response.created"):
+        yield response.at - began, response.at - began + MODEL.first_audio_delay_ms / 1000
