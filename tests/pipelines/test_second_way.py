@@ -45,20 +45,31 @@ CLIENT = {"bandwidth_client_id": "us", "bandwidth_client_secret": SecretStr("sec
 Answer = Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
 
 
-class Ending(MediaProcessor):
-    """Ends the call a while after its start, as a bot does."""
-
-    def __init__(self, after_s: float) -> None:
-        super().__init__()
-        self._after_s = after_s
+class AfterASecond(MediaProcessor):
+    """Does something a second after the call's start."""
 
     async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
             loop = asyncio.get_running_loop()
-            loop.call_later(
-                self._after_s, lambda: loop.create_task(self.push_frame(EndWorkerFrame(), UPSTREAM))
-            )
+            loop.call_later(1.0, lambda: loop.create_task(self.act()))
+
+    async def act(self) -> None:
+        raise NotImplementedError
+
+
+class Ending(AfterASecond):
+    """Ends the call as a bot does."""
+
+    async def act(self) -> None:
+        await self.push_frame(EndWorkerFrame(), UPSTREAM)
+
+
+class Failing(AfterASecond):
+    """Can't go on, as a model whose socket is lost."""
+
+    async def act(self) -> None:
+        await self.push_error("lost", force_treat_as_permanent=True)
 
 
 class BriefRecords(CallRecords):
@@ -97,7 +108,7 @@ class Desk:
             clock=self.clock,
         )
         self.switchboard = Switchboard(
-            [_ending_bot(), _broken_bot()],
+            [_bot("ending", Ending), _bot("failing", Failing)],
             SETTINGS,
             BriefRecords(folder, clock=self.clock),
             second_way=SecondWay(voice if has_client else None),
@@ -105,7 +116,7 @@ class Desk:
         )
 
     def calls(self, bot: str = "ending") -> LoopbackSocket:
-        """Place a call and open its media stream; the bot ends the call 1 s later."""
+        """Place a call and open its media stream; its bot acts 1 s later."""
         document = self.switchboard.initiated(bot, "c-1", Parties())
         verb = ET.fromstring(document).find("StartStream")
         assert verb is not None
@@ -129,22 +140,12 @@ class Desk:
         return theirs
 
 
-def _ending_bot() -> Bot:
-    bot = Bot("ending")
+def _bot(name: str, processor: type[AfterASecond]) -> Bot:
+    bot = Bot(name, apology="We are sorry & ashamed.")
 
     @bot.pipeline
     def build(call: Call) -> Pipeline:  # pyright: ignore[reportUnusedFunction]
-        return Pipeline([call.transport.input(), Ending(1.0), call.transport.output()])
-
-    return bot
-
-
-def _broken_bot() -> Bot:
-    bot = Bot("broken", apology="We are sorry & ashamed.")
-
-    @bot.pipeline
-    def build(call: Call) -> Pipeline:  # pyright: ignore[reportUnusedFunction]
-        return Pipeline([call.transport.input(), Breaking(), call.transport.output()])
+        return Pipeline([call.transport.input(), processor(), call.transport.output()])
 
     return bot
 
@@ -188,8 +189,8 @@ def test_a_hang_up_the_carrier_does_not_come_for_is_brought(tmp_path: Path) -> N
 
 def test_an_apology_the_carrier_does_not_come_for_is_brought(tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
-        desk.calls("broken")
-        await asyncio.sleep(1.2)
+        desk.calls("failing")
+        await asyncio.sleep(2.2)
         assert desk.call.documents == [answers.apology("We are sorry & ashamed.")]
         assert desk.switchboard.continues("c-1", 1) == desk.call.documents[0]
 
