@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,26 @@ from callpipe.transports.realtime.events import MalformedEventError, parse
 from callpipe.transports.realtime.happenings import BotAudio, CallerCutIn, CallOver, Happening
 from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings, ServerVad
+from callpipe.transports.steering import (
+    EndWhenHeardFrame,
+    FillerFrame,
+    HoldFrame,
+    MuteCallerFrame,
+    ResumeFrame,
+    SayFrame,
+    SteeringFrame,
+    TellFrame,
+    UnmuteCallerFrame,
+)
+
+SEQUENCES = int(os.environ.get("CALLPIPE_EVENT_SEQUENCES", "150"))
+"""How many sequences of events are tried; ``CALLPIPE_EVENT_SEQUENCES=10000 pytest ...`` tries more."""
+
+STEPS = 80
+"""What happens in one sequence at the most."""
+
+REST_ROUNDS = 20
+"""Rounds in which a conversation comes to rest, beside one for each sentence that is still to be said."""
 
 PACKETS = Path(__file__).parents[2] / "packets" / "realtime"
 READY = (PACKETS / "session.updated.json").read_text()
@@ -50,6 +71,15 @@ class AnyServer(RuleBasedStateMachine):
         self.outputs: Counter[str] = Counter()
         self.given_out: Counter[str] = Counter()
         self.requests_in_flight = 0
+        self.texts: Counter[str] = Counter()
+        self.asked: Counter[str] = Counter()
+        self.answered: set[str] = set()
+        self.fillers: dict[str, str] = {}
+        self.lengths_ms: Counter[str] = Counter()
+        self.deleted: set[str] = set()
+        self.incomplete: set[str] = set()
+        self.said: list[str] = []
+        self.ending = False
         self.over = 0
         self.response_of: dict[str, str] = {}
         self.clears: deque[PlayoutClearedFrame] = deque()
@@ -93,12 +123,24 @@ class AnyServer(RuleBasedStateMachine):
             if event["type"] == "response.create":
                 self.requests_in_flight += 1
                 assert self.told_live is None
+                self.note_request(event["response"])
             elif event["type"] == "conversation.item.truncate":
                 assert 0 < event["audio_end_ms"] <= self.passed_ms[event["item_id"]]
+            elif event["type"] == "conversation.item.create" and event["item"]["type"] == "message":
+                self.texts[event["item"]["content"][0]["text"]] -= 1
             elif event["type"] == "conversation.item.create":
                 self.outputs[event["item"]["call_id"]] += 1
             self.to_server.append(event)
         self.session.outbox.clear()
+
+    def note_request(self, response: dict[str, Any]) -> None:
+        words = str(response.get("instructions", "")).rpartition(": ")[2]
+        self.asked[words] += 1
+        if words.startswith("filler"):
+            assert response["tool_choice"] == "none"
+            assert self.asked[words] == 1
+            running = [call for call, filler in self.fillers.items() if filler == words]
+            assert any(call not in self.answered for call in running)
 
     def tell(self, **event: Any) -> None:
         self.to_session.append({"event_id": self.number("event"), **event})
@@ -128,6 +170,14 @@ class AnyServer(RuleBasedStateMachine):
                 self.end("cancelled")
             case "conversation.item.create":
                 self.tell(type="conversation.item.added", item=event["item"])
+            case "conversation.item.truncate":
+                item_id, end_ms = event["item_id"], event["audio_end_ms"]
+                assert item_id not in self.deleted
+                assert 0 < end_ms <= self.lengths_ms[item_id]
+                self.lengths_ms[item_id] = end_ms
+            case "conversation.item.delete":
+                assert event["item_id"] not in self.deleted
+                self.deleted.add(event["item_id"])
             case _:
                 pass
 
@@ -159,6 +209,7 @@ class AnyServer(RuleBasedStateMachine):
         assert self.server_live is not None
         item_id = f"item_{self.server_live}_{item}"
         self.response_of[item_id] = self.server_live
+        self.lengths_ms[item_id] += ms
         about = {"response_id": self.server_live, "item_id": item_id}
         self.tell(type="response.output_audio_transcript.delta", delta="word ", **about)
         delta = base64.b64encode(bytes(PCM_24K.size(ms))).decode()
@@ -179,6 +230,20 @@ class AnyServer(RuleBasedStateMachine):
         self.calls[call_id] = 0
         about = {"call_id": call_id, "name": "look_up", "arguments": "{}"}
         self.tell(type="response.function_call_arguments.done", response_id=self.server_live, **about)
+
+    @precondition(lambda self: self.server_live is not None)
+    @rule(twice=st.booleans())
+    def server_cuts_a_tool_call(self, twice: bool) -> None:
+        assert self.server_live is not None
+        call_id = self.number("call")
+        self.incomplete.add(call_id)
+        item = {"type": "function_call", "call_id": call_id, "name": "look_up", "arguments": '{"ha'}
+        item |= {"id": f"item_{call_id}", "status": "incomplete"}
+        if twice:
+            self.tell(type="response.output_item.done", response_id=self.server_live, item=item)
+        response = {"id": self.server_live, "status": "cancelled", "output": [item]}
+        self.tell(type="response.done", response=response)
+        self.server_live = None
 
     @precondition(lambda self: self.server_live is None)
     @rule(goes_on=st.booleans())
@@ -208,10 +273,54 @@ class AnyServer(RuleBasedStateMachine):
     @precondition(lambda self: self.given_out)
     @rule(chance=st.randoms(use_true_random=False), ends_call=st.booleans())
     def tool_answers(self, chance: random.Random, ends_call: bool) -> None:
+        self.answer(chance.choice(sorted(self.given_out)), ends_call=ends_call and chance.random() < 0.2)
+
+    def answer(self, call_id: str, *, ends_call: bool = False) -> None:
+        self.ending = self.ending or (ends_call and call_id not in self.answered)
+        self.answered.add(call_id)
+        self.noted(self.session.tool_answered(call_id, "{}", self.now, ends_call=ends_call))
+
+    @precondition(lambda self: self.given_out)
+    @rule(chance=st.randoms(use_true_random=False), after_ms=st.sampled_from([0, 300, 1200]))
+    def tool_has_a_filler(self, chance: random.Random, after_ms: int) -> None:
         call_id = chance.choice(sorted(self.given_out))
-        self.noted(
-            self.session.tool_answered(call_id, "{}", self.now, ends_call=ends_call and chance.random() < 0.2)
+        if call_id not in self.fillers:
+            self.fillers[call_id] = self.number("filler")
+            self.steer(FillerFrame(call_id, self.fillers[call_id], after_ms))
+
+    @rule()
+    def author_lets_the_model_say_something(self) -> None:
+        self.said.append(self.number("say"))
+        self.steer(SayFrame(self.said[-1]))
+
+    @rule(respond=st.booleans())
+    def author_tells_the_model_something(self, respond: bool) -> None:
+        text = self.number("text")
+        self.texts[text] += 1
+        self.steer(TellFrame(text, respond=respond))
+
+    @rule(
+        frame=st.sampled_from(
+            [
+                MuteCallerFrame,
+                UnmuteCallerFrame,
+                HoldFrame,
+                ResumeFrame,
+                lambda: UnmuteCallerFrame(when_heard=True),
+            ]
         )
+    )
+    def author_opens_or_shuts_the_callers_line(self, frame: Callable[[], SteeringFrame]) -> None:
+        self.steer(frame())
+
+    @rule(chance=st.randoms(use_true_random=False))
+    def author_ends_the_call(self, chance: random.Random) -> None:
+        if chance.random() < 0.1:
+            self.ending = True
+            self.steer(EndWhenHeardFrame())
+
+    def steer(self, frame: SteeringFrame) -> None:
+        self.noted(self.session.steer(frame, self.now))
 
     @rule()
     def somebody_interrupts(self) -> None:
@@ -246,6 +355,38 @@ class AnyServer(RuleBasedStateMachine):
 
     # What must hold.
 
+    def teardown(self) -> None:
+        """Let everything come to rest; then nothing is left undone."""
+        if not hasattr(self, "session"):
+            return
+        self.steer(ResumeFrame())
+        self.tell(type="input_audio_buffer.speech_started")
+        self.tell(type="input_audio_buffer.speech_stopped")
+        self.come_to_rest()
+        for call_id in self.given_out:
+            self.answer(call_id)
+        for _ in range(len(self.said) + REST_ROUNDS):
+            self.come_to_rest()
+        assert self.server_live is None
+        assert not self.session.outbox
+        assert all(count == 0 for count in self.texts.values())
+        assert set(self.outputs) == set(self.given_out) == set(self.calls)
+        assert not self.incomplete & set(self.given_out)
+        assert {f"item_{call_id}" for call_id in self.incomplete} <= self.deleted
+        assert self.over == int(self.ending)
+        assert all(self.asked[text] for text in self.said)
+
+    def come_to_rest(self) -> None:
+        while self.to_server or self.to_session:
+            if self.to_server:
+                self.server_reads()
+            else:
+                self.hear(self.to_session.popleft(), twice=False)
+        while self.clears:
+            self.transport_tells_of_a_clear()
+        self.end("completed")
+        self.time_passes(2_000)
+
     @invariant()
     def at_most_one_request_is_in_flight(self) -> None:
         assert self.requests_in_flight <= 1
@@ -260,7 +401,7 @@ class AnyServer(RuleBasedStateMachine):
         assert self.over <= 1
 
 
-AnyServer.TestCase.settings = settings(max_examples=150, stateful_step_count=80, deadline=None)
+AnyServer.TestCase.settings = settings(max_examples=SEQUENCES, stateful_step_count=STEPS, deadline=None)
 TestAnyServer = AnyServer.TestCase
 
 
