@@ -8,6 +8,7 @@ import functools
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from loguru import logger
 
 CAPACITY = 16_384
 """Writes that may wait: a recording makes ten a second, of 1.6 kB, so 27 MB at the most."""
+
+GATHER_S = 0.02
+"""How long writes gather once none waits, so that the thread wakes 50 times a second and not for each write."""
 
 EXIT_DEADLINE_S = 5.0
 """How long the exit of the process waits for a slow disk."""
@@ -94,6 +98,8 @@ class DiskWriter:
                 write()
             except Exception as failure:  # noqa: BLE001  one file's defect must not stop all others
                 logger.error("a write to disk failed: {!r}", failure)
+            if self._writes.empty():
+                time.sleep(GATHER_S)
 
 
 @functools.cache

@@ -98,17 +98,33 @@ class Recorder(MediaProcessor):
         self._failure: OSError | ProcessorsError | None = None
         # Of the event loop.
         self._started = False
-        self._told_failure = False
-        self._told_holes = False
+        self._found_out: set[str] = set()
+        self._news: list[tuple[str, Exception | None]] = []  # process_audio is synchronous, telling is not
+
+    def process_audio(self, frame: Frame) -> Frame | None:
+        """Record the line's audio, and pass all audio on."""
+        if isinstance(frame, LineAudioFrame):
+            self._record(frame)
+        return frame
+
+    async def pass_audio(self, frame: Frame) -> None:
+        """Pass audio on, then tell what recording it has found out."""
+        await super().pass_audio(frame)
+        if self._news:
+            await self._tell()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Process a frame, then tell what recording it has found out."""
+        await super().process_frame(frame, direction)
+        if self._news:
+            await self._tell()
 
     async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
-        """Ask for the line's audio once the pipeline starts, and record it."""
+        """Ask for the line's audio once the pipeline starts."""
         await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
             self._started = True
             await self.push_frame(LineAudioRequestFrame(), UPSTREAM)
-        elif isinstance(frame, LineAudioFrame):
-            await self._record(frame)
 
     async def cleanup(self) -> None:
         """Close the file and wait until all of it is written."""
@@ -119,17 +135,22 @@ class Recorder(MediaProcessor):
             if not await self._writer.flush(CLOSE_DEADLINE_S):
                 logger.error("{}: the disk is too slow to finish the recording in time", self)
 
-    async def _record(self, line: LineAudioFrame) -> None:
+    def _record(self, line: LineAudioFrame) -> None:
         if self._failure is not None:
-            if not self._told_failure:
-                self._told_failure = True
-                await self._tell("the recording has stopped", self._failure)
-        elif not self._writer.submit(functools.partial(self._write, line)) and not self._told_holes:
-            self._told_holes = True
-            await self._tell("the recording has silent holes: the disk is too slow", None)
+            self._find_out("the recording has stopped", self._failure)
+        elif not self._writer.submit(functools.partial(self._write, line)):
+            self._find_out("the recording has silent holes: the disk is too slow", None)
 
-    async def _tell(self, what: str, failure: Exception | None) -> None:
-        await self.push_error(what, exception=failure, category=ErrorCategory.APPLICATION)
+    def _find_out(self, what: str, failure: Exception | None) -> None:
+        """Note what is to be told; each thing is told once."""
+        if what not in self._found_out:
+            self._found_out.add(what)
+            self._news.append((what, failure))
+
+    async def _tell(self) -> None:
+        news, self._news = self._news, []
+        for what, failure in news:
+            await self.push_error(what, exception=failure, category=ErrorCategory.APPLICATION)
 
     def _write(self, line: LineAudioFrame) -> None:
         if self._failure is not None:

@@ -16,6 +16,8 @@ from collections import deque
 
 from loguru import logger
 from pipecat.frames.frames import CancelFrame, ErrorFrame, Frame, InterruptionFrame, StartFrame, SystemFrame
+from pipecat.pipeline.pipeline import Pipeline, PipelineSink
+from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frame_processor import FrameCallback, FrameDirection, FrameProcessor
 
 from .audio.formats import Tracks
@@ -41,6 +43,7 @@ class MediaProcessor(FrameProcessor):
         )
         self._lane_open = False
         self._lane_observed = False
+        self._lane_next: FrameProcessor | None = None
         self._lane_held: deque[tuple[Frame, FrameDirection, FrameCallback | None]] = deque()
         self._lane_failures = 0
         self._lane_interrupted_at_id = 0
@@ -95,8 +98,15 @@ class MediaProcessor(FrameProcessor):
         except Exception as failure:  # noqa: BLE001  a bot author's processor may raise anything; audio goes on
             await self._audio_failed(failure)
             return
-        if following is not None and self._next is not None:
-            await self._next.queue_frame(following, DOWNSTREAM)
+        if following is not None and self._lane_next is not None:
+            await self._lane_next.queue_frame(following, DOWNSTREAM)
+
+    async def push_audio(self, frame: Frame) -> None:
+        """Hand audio of our own to the next processor, once StartFrame has passed."""
+        if self._lane_observed:
+            await self.push_frame(frame)
+        elif self._lane_next is not None:
+            await self._lane_next.queue_frame(frame, DOWNSTREAM)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Process a frame as pipecat calls it: events, and audio that somebody observes."""
@@ -113,6 +123,7 @@ class MediaProcessor(FrameProcessor):
     ) -> None:
         """Hold frames that come before StartFrame has passed, then let them follow it in their order."""
         if isinstance(frame, StartFrame):
+            self._lane_next = audio_goes_to(self._next)
             await super().queue_frame(frame, direction, callback)
             self._lane_observed = self._somebody_observes_audio()
             while self._lane_held and not self._cancelling:
@@ -149,6 +160,23 @@ class MediaProcessor(FrameProcessor):
         if self._lane_failures & (self._lane_failures - 1) == 0:
             logger.error("{}: audio frame lost, {} so far: {!r}", self, self._lane_failures, failure)
             await self.push_error(f"audio frame lost, {self._lane_failures} so far", exception=failure)
+
+
+def audio_goes_to(following: FrameProcessor | None) -> FrameProcessor | None:
+    """Return who gets the audio that is handed to a processor, or None when it can be dropped.
+
+    Behind the last processor of a pipeline stands a sink of pipecat's, where a frame costs more than in all of
+    the lane. It hands frames to what follows the pipeline, which may as well get them directly, or, in the
+    outermost pipeline, to the worker, who has no use for audio unless a handler asked for it.
+    """
+    while isinstance(following, PipelineSink):
+        owner: object = getattr(vars(following)["_downstream_push_frame"], "__self__", None)
+        if isinstance(owner, PipelineWorker):
+            return following if owner.reached_downstream_types else None
+        if not isinstance(owner, Pipeline):
+            break
+        following = owner._next  # pyright: ignore[reportPrivateUsage]
+    return following
 
 
 def _is_interruptible(frame: Frame) -> bool:

@@ -21,7 +21,7 @@ from pipecat.frames.frames import (
     UserStoppedSpeakingFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
-from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.pipeline import Pipeline, PipelineSink
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.processors.audio.vad_processor import VADProcessor
@@ -29,7 +29,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame, OutputEncodedAudioFrame
-from callpipe.transports.lane import MAX_HELD_FRAMES, MediaProcessor
+from callpipe.transports.lane import MAX_HELD_FRAMES, MediaProcessor, audio_goes_to
 
 WATCHED = (
     StartFrame,
@@ -286,6 +286,40 @@ async def test_audio_skips_observers_that_want_a_frame_once_and_reaches_those_th
             assert watching.audio == expected
 
 
+async def test_audio_leaves_a_nested_pipeline_directly_and_ends_with_the_outermost() -> None:
+    source, inside, written, last = Source(), Passing(), Written(), Passing()
+    inner = Pipeline([source, inside])
+    async with running([inner, written, Pipeline([last])]):
+        await until(lambda: "Start" in written.order)
+        assert audio_goes_to(inner.processors[-1]) is written
+        assert audio_goes_to(last._next) is None  # pyright: ignore[reportPrivateUsage]
+        await source.push_audio(bot(1))
+        assert written.order[-1] == "bot 1", "handed on at once"
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+async def test_audio_reaches_the_end_of_the_pipeline_where_a_handler_asked_for_it(
+    between: Callable[[], list[FrameProcessor]],
+) -> None:
+    source, reached = Source(), list[Frame]()
+    worker = PipelineWorker(
+        Pipeline([source, *between(), Passing()]), enable_rtvi=False, idle_timeout_secs=None
+    )
+    worker.set_reached_downstream_filter((TTSAudioRawFrame,))
+
+    @worker.event_handler("on_frame_reached_downstream")
+    async def reached_downstream(_worker: PipelineWorker, frame: Frame) -> None:
+        reached.append(frame)
+
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    run = asyncio.create_task(runner.run())
+    await source.queue_frame(bot(1))
+    await until(lambda: [type(frame) for frame in reached] == [TTSAudioRawFrame])
+    await worker.cancel()
+    await asyncio.wait_for(run, 5)
+
+
 async def test_per_frame_event_handlers_are_called_for_audio_when_somebody_asked() -> None:
     source, passing, written = Source(), Passing(), Written()
     seen: list[str] = []
@@ -330,4 +364,8 @@ def test_pipecat_still_keeps_what_the_lane_reads() -> None:
     ):
         assert handlers[name].handlers == []
     assert hasattr(processor, "_next")
+    inner = Pipeline([processor])
+    sink = inner.processors[-1]
+    assert isinstance(sink, PipelineSink)
+    assert vars(sink)["_downstream_push_frame"] == inner.push_frame
     assert hasattr(processor, "_cancelling")

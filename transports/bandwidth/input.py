@@ -18,7 +18,7 @@ from ..frames import (
     MediaStartedFrame,
     MediaStoppedFrame,
 )
-from ..lane import DOWNSTREAM, MediaProcessor
+from ..lane import MediaProcessor
 from ..websocket import WebSocket
 from .line import MediaLine
 from .messages import StartMessage
@@ -134,10 +134,7 @@ class BandwidthInput(MediaProcessor):
             await self._media_stopped(frame)
 
     async def _heard(self, frame: InputEncodedAudioFrame) -> None:
-        if self._lane_observed:
-            await self.push_frame(frame)
-        elif self._next is not None:
-            await self._next.queue_frame(frame, DOWNSTREAM)
+        await self.push_audio(frame)
         if self._line.tracks is not None:
             await self._record(frame, self._line.tracks)
 
@@ -152,7 +149,7 @@ class BandwidthInput(MediaProcessor):
 
     async def _push_line_audio(self, line_audio: LineAudio | None) -> None:
         if line_audio is not None:
-            await self.push_frame(LineAudioFrame(line_audio.position, line_audio.caller, line_audio.bot))
+            await self.push_audio(LineAudioFrame(line_audio.position, line_audio.caller, line_audio.bot))
 
     async def _report_faults(self) -> None:
         faults = self._stream.faults[:]
