@@ -32,7 +32,7 @@ class AnswerTimes:
 
     def __init__(self, silence_ms: float) -> None:
         self._silence_ms = silence_ms
-        self._packets: deque[tuple[float, float]] = deque(maxlen=MAX_PACKETS)
+        self._packets: deque[tuple[float, float, float]] = deque(maxlen=MAX_PACKETS)
         self._appended_ms = 0.0
         self._stopped: tuple[float, float, str] | None = None
         self._answer: _Answer | None = None
@@ -44,8 +44,9 @@ class AnswerTimes:
 
     def appended(self, duration_ms: float, now: float) -> None:
         """Note caller audio that came in until `now` and is sent to the server."""
+        start_ms = self._appended_ms
         self._appended_ms += duration_ms
-        self._packets.append((self._appended_ms, now))
+        self._packets.append((start_ms, self._appended_ms, now))
 
     def caller_started(self) -> list[TurnLatencyFrame]:
         """Note that the caller speaks; return what is known of the answer before."""
@@ -85,12 +86,10 @@ class AnswerTimes:
 
     def _came_in_at(self, audio_ms: float) -> float | None:
         """Return when the audio at a place on the server's time line came in, in s."""
-        came_in_at: float | None = None
-        for end_ms, at in reversed(self._packets):
-            if end_ms < audio_ms:
-                break
-            came_in_at = at - (end_ms - audio_ms) / 1000
-        return came_in_at
+        for start_ms, end_ms, at in reversed(self._packets):
+            if start_ms <= audio_ms <= end_ms:
+                return at - (end_ms - audio_ms) / 1000
+        return None
 
 
 def _told(answer: _Answer, wire_ms: float | None, heard_ms: float | None) -> TurnLatencyFrame:

@@ -182,3 +182,131 @@ def test_a_response_asked_for_is_cancelled_when_it_comes_too_late(serve: Serve) 
 
     assert server.sent() == [{"type": "response.cancel"}]
     assert server.audio() == []
+
+
+def test_items_are_told_apart_whichever_is_being_heard(serve: Serve) -> None:
+    """Three answers wait one behind the other; the cut falls at the borders between them, and in them."""
+    for heard_ms, expected in (
+        (0, [("delete", "item_1", None), ("delete", "item_2", None), ("delete", "item_3", None)]),
+        (1, [("truncate", "item_1", 1), ("delete", "item_2", None), ("delete", "item_3", None)]),
+        (400, [("delete", "item_2", None), ("delete", "item_3", None)]),
+        (1000, [("truncate", "item_2", 600), ("delete", "item_3", None)]),
+        (1400, [("delete", "item_3", None)]),
+        (1999, [("truncate", "item_3", 599)]),
+    ):
+        server = serve().with_playhead()
+        server.begins()
+        server.spoken("item_1", 400)
+        server.ends()
+        server.begins("resp_2")
+        server.spoken("item_2", 1000, "resp_2")
+        server.audio("item_3", 600, "resp_2")
+        server.now += heard_ms / 1000 + 1e-6
+
+        server.caller_speaks()
+        server.clears()
+
+        assert [
+            (message["type"].rpartition(".")[2], message["item_id"], message.get("audio_end_ms"))
+            for message in server.sent()
+        ] == expected, heard_ms
+
+
+def test_words_cut_off_before_their_first_sound_are_forgotten(serve: Serve) -> None:
+    server = serve().with_playhead()
+    server.begins()
+    server.says("response.output_audio_transcript.delta", item_id="item_1", response_id="resp_1")
+    server.caller_speaks()
+    assert server.sent() == []  # what it comes to is not known before the response is over
+
+    server.ends(status="cancelled")
+
+    assert [(message["type"], message["item_id"]) for message in server.sent()] == [
+        ("conversation.item.delete", "item_1")
+    ]
+
+
+def test_words_whose_sound_was_never_generated_are_kept_where_nobody_cut_in(serve: Serve) -> None:
+    server = serve().with_playhead()
+    server.begins()
+    server.says("response.output_audio_transcript.delta", item_id="item_1", response_id="resp_1")
+    server.ends()
+
+    assert server.sent() == []
+
+
+@pytest.mark.parametrize("off_ms", [-25.0, -15.0, 0.0, 15.0])
+def test_an_interruption_just_when_an_item_ends_cuts_only_what_is_worth_it(serve: Serve, off_ms: float) -> None:
+    server = serve().with_playhead()
+    server.begins()
+    server.spoken("item_1", 1000)
+    server.ends()
+    server.now += 1.0 + off_ms / 1000
+
+    server.caller_speaks()
+    server.clears()
+    server.finishes()
+
+    cuts = [message["audio_end_ms"] for message in server.sent()]
+    [turn] = [one for one in server.happened if isinstance(one, BotTurnFrame)]
+    assert cuts == ([975] if off_ms == -25.0 else [])
+    assert (turn.heard_ms, turn.interrupted) == ((975, True) if cuts else (1000, False))
+
+
+def test_two_interruptions_in_a_row_are_one(serve: Serve) -> None:
+    server = serve().with_playhead()
+    server.begins()
+    server.audio(ms=1000)
+    server.now += 0.3
+    first = server.caller_speaks()
+    server.session.interrupted(server.now)
+    second = server.caller_speaks()
+    server.clears()
+    server.session.interrupted(server.now)
+    server.session.playout_cleared({}, server.now)
+
+    assert kinds(first) == ["CallerStarted", "CallerCutIn", "BotStopped"]
+    assert kinds(second) == ["CallerStarted"]
+    assert [(message["type"], message.get("audio_end_ms")) for message in server.sent()] == [
+        ("conversation.item.truncate", 300)
+    ]
+
+
+def test_two_interruptions_of_the_authors_own_cancel_once(serve: Serve) -> None:
+    server = serve().with_playhead()
+    server.begins()
+    server.audio(ms=1000)
+    server.now += 0.3
+    for _ in range(2):
+        server.session.interrupted(server.now)
+    server.clears()
+
+    assert server.sent_types() == ["response.cancel", "conversation.item.truncate"]
+
+
+def test_an_interruption_between_two_answers_cuts_the_second_before_its_first_sound(serve: Serve) -> None:
+    server = serve().with_playhead()
+    server.begins()
+    server.spoken("item_1", 400)
+    server.ends()
+    server.now += 0.39
+    server.begins("resp_2")
+
+    server.session.interrupted(server.now)
+    server.clears()
+
+    assert server.sent() == [{"type": "response.cancel", "response_id": "resp_2"}]
+    assert server.audio("item_2", 200, "resp_2") == []
+    assert [message["type"] for message in server.sent()] == ["conversation.item.delete"]
+
+
+def test_the_model_is_never_told_of_more_than_it_generated(serve: Serve) -> None:
+    server = serve().with_playhead()
+    server.begins()
+    server.audio(ms=333)
+    server.now += 10
+
+    server.session.interrupted(server.now)
+    server.session.playout_cleared({"item_bot_1": 10_000.0}, server.now)
+
+    assert [message.get("audio_end_ms") for message in server.sent()] == [None, 333]

@@ -281,3 +281,88 @@ def test_an_answer_that_comes_while_another_response_is_live_is_followed_up_afte
 
     server.ends("resp_2")
     assert server.sent_types() == ["response.create"]
+
+
+# Tools under load.
+
+
+def test_parallel_calls_are_all_answered_and_then_followed_up_once(serve: Serve) -> None:
+    server = serve()
+    server.begins()
+    for number in range(5):
+        server.calls(f"call_{number}")
+    server.answers("call_3")
+    server.ends()
+    for number in (1, 4, 0, 2):
+        server.answers(f"call_{number}")
+
+    sent = server.sent()
+    outputs = [message["item"]["call_id"] for message in sent if "item" in message]
+    assert outputs == ["call_3", "call_1", "call_4", "call_0", "call_2"]
+    assert [message["type"] for message in sent[5:]] == ["response.create"]
+
+
+def test_a_tool_of_a_cancelled_response_is_answered_and_the_callers_turn_follows_it_up(serve: Serve) -> None:
+    server = serve()
+    server.begins()
+    server.calls("call_1")
+    server.caller_speaks()
+    server.ends(status="cancelled")
+    server.answers("call_1")
+    server.says("conversation.item.added", item={"type": "function_call_output", "call_id": "call_1"})
+    server.caller_stops()
+    server.begins("resp_2")
+    server.ends("resp_2")
+
+    assert server.sent_types() == ["conversation.item.create"]
+
+
+def cut_call(call_id: str = "call_1") -> dict[str, str]:
+    """A tool call whose response ended in the middle of its arguments."""
+    return {
+        "id": "item_1",
+        "type": "function_call",
+        "status": "incomplete",
+        "call_id": call_id,
+        "name": "book_table",
+        "arguments": '{"date":"20',
+    }
+
+
+def test_a_call_cut_short_is_not_run_and_the_conversation_forgets_it(serve: Serve) -> None:
+    server = serve()
+    server.begins()
+    server.says("response.output_item.done", item=cut_call())
+    happened = server.says("response.done", response={"status": "cancelled", "output": [cut_call()]})
+
+    assert "ToolCallFrame" not in kinds([*server.happened, *happened])
+    assert server.sent() == [{"type": "conversation.item.delete", "item_id": "item_1"}]
+    server.answers("call_1")
+    assert server.sent() == []
+
+
+def test_a_call_that_was_complete_is_run_whatever_its_response_came_to(serve: Serve) -> None:
+    server = serve()
+    server.begins()
+    server.calls("call_1")
+    server.says("response.done", response={"status": "cancelled", "output": [cut_call()]})
+    server.answers("call_1")
+
+    assert kinds(server.happened).count("ToolCallFrame") == 1
+    assert server.sent_types() == ["conversation.item.create", "response.create"]
+
+
+def test_results_of_two_responses_that_come_close_together_are_followed_up_once(serve: Serve) -> None:
+    server = serve()
+    for number in (1, 2):
+        server.begins(f"resp_{number}")
+        server.calls(f"call_{number}", f"resp_{number}")
+        server.ends(f"resp_{number}")
+    server.begins("resp_3")
+    server.answers("call_1")
+    server.answers("call_2")
+    server.ends("resp_3")
+    server.begins("resp_4")
+    server.ends("resp_4")
+
+    assert server.sent_types() == [*["conversation.item.create"] * 2, "response.create"]
