@@ -9,7 +9,7 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from callpipe.transports.lane import MediaProcessor
 
-from .ongoing import Apologise, HangUp, OngoingCall
+from .ongoing import Apologise, Generation, HangUp
 
 
 class CallControl(MediaProcessor):
@@ -19,16 +19,16 @@ class CallControl(MediaProcessor):
     that comes because the media stream was lost is no intent: the call may go on in another generation.
 
     Args:
-        ongoing: Where the intent is stored.
+        generation: Where the intent is stored.
         stream_over: Set when the media stream is over.
 
     Attributes:
         ending: Set when the pipeline has begun to end.
     """
 
-    def __init__(self, ongoing: OngoingCall, stream_over: asyncio.Event) -> None:
+    def __init__(self, generation: Generation, stream_over: asyncio.Event) -> None:
         super().__init__(name="CallControl")
-        self._ongoing = ongoing
+        self._generation = generation
         self._stream_over = stream_over
         self.ending = asyncio.Event()
 
@@ -36,8 +36,8 @@ class CallControl(MediaProcessor):
         """Store the intent an ending means, and an apology when a processor can't go on."""
         if isinstance(frame, (EndFrame, EndWorkerFrame)):
             if not self._stream_over.is_set():
-                self._ongoing.wants(HangUp())
+                self._generation.wants(HangUp())
             self.ending.set()
         elif isinstance(frame, ErrorFrame) and frame.processor is not None and not frame.processor.is_usable:
-            self._ongoing.wants(Apologise(f"{type(frame.processor).__name__} can't go on"))
+            self._generation.wants(Apologise(f"{type(frame.processor).__name__} can't go on"))
         await self.push_frame(frame, direction)

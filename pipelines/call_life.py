@@ -1,4 +1,4 @@
-"""The life of one generation of a call: start, talk, end, each under a deadline of its own.
+"""The life of one generation of a call: start, get a media stream, talk, end, each under a deadline of its own.
 
 pipecat waits for an `EndFrame` without a deadline, and a `CancelFrame` queues behind it: one processor that
 hangs or raises on `EndFrame` would keep the call for ever. So the pipeline is asked to end, then to cancel,
@@ -21,10 +21,13 @@ from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.utils.asyncio.task_manager import TaskManager
 from pipecat.workers.runner import WorkerRunner
 
+from callpipe.transports.bandwidth.messages import StartMessage
+from callpipe.transports.websocket import WebSocket
+
 from .bot import Bot
 from .call import Call
 from .call_control import CallControl
-from .ongoing import Apologise, HangUp, OngoingCall
+from .ongoing import TOKEN_LIFETIME_S, Apologise, HangUp, OngoingCall
 from .pipeline import Pipeline
 
 
@@ -33,25 +36,27 @@ class Deadlines:
     """How long each stage of a call may take, in seconds.
 
     Attributes:
-        start_s: From the media stream's start until every processor has started.
+        start_s: For the start of every processor.
+        stream_s: For the media stream to come, where the pipeline runs before it.
         end_s: For ending, beyond what the caller has still to hear.
         cancel_s: For cancelling, when ending was not done in time.
         leave_s: For releasing what an uncancellable pipeline holds.
     """
 
     start_s: float = 15.0
+    stream_s: float = TOKEN_LIFETIME_S
     end_s: float = 5.0
     cancel_s: float = 2.0
     leave_s: float = 2.0
 
 
 class CallLife:
-    """Runs the pipeline of one generation from the media stream's start to its end.
+    """Runs the pipeline of one generation, from before its media stream or from its start, to its end.
 
     Args:
         bot: The bot that answers.
-        call: The call.
-        ongoing: Where its intents are stored.
+        call: The call; its transport may still be without a media stream.
+        ongoing: Where the generation's intent is stored.
         observers: What watches the pipeline, the journal's observer among them.
         deadlines: How long each stage may take.
     """
@@ -67,38 +72,61 @@ class CallLife:
     ) -> None:
         self._bot = bot
         self._call = call
-        self._ongoing = ongoing
+        self._generation = ongoing.generations[call.generation - 1]
         self._observers = observers
         self._deadlines = deadlines or Deadlines()
+        self._pipeline: Pipeline | None = None
+        self._attached = asyncio.Event()
         self._stream_over = asyncio.Event()
         self._told_to_end: str | None = None
+
+    @property
+    def attached(self) -> bool:
+        """Whether the call has, or had, its media stream."""
+        return self._call.transport.attached
+
+    def build(self) -> bool:
+        """Have the bot build the pipeline; False when it can't, and the caller is to get an apology."""
+        try:
+            self._pipeline = self._bot.build(self._call)
+        except Exception as failure:  # noqa: BLE001  a bot author's function may raise anything; the caller is told
+            logger.error("call {}: bot {} failed: {!r}", self._call.call_id, self._bot.name, failure)
+            self._generation.wants(Apologise("the bot failed to build its pipeline"))
+        return self._pipeline is not None
+
+    def attach(self, socket: WebSocket, start: StartMessage) -> None:
+        """Give the call its media stream.
+
+        Raises:
+            MediaFormatError: The inbound track is not PCMU at 8 kHz.
+        """
+        self._call.transport.attach(socket, start)
+        self._attached.set()
 
     def end(self, reason: str) -> None:
         """End the call from outside: its carrier says it is over, or the server stops."""
         self._told_to_end = self._told_to_end or reason
-        self._ongoing.wants(HangUp())
+        self._generation.wants(HangUp())
         self._stream_over.set()
 
     async def run(self) -> str:
-        """Run the call to its end.
+        """Run the call to its end; build the pipeline first where that was not done.
 
         Returns:
-            Why it ended: ``bot`` (it hung up), ``caller`` (the media stream stopped), ``max duration``,
-            ``bot failed``, ``stuck`` (the pipeline had to be left behind), or what `end` was told.
+            Why it ended: ``bot`` (it hung up), ``caller`` (the media stream stopped), ``no media stream`` (it
+            did not come), ``max duration``, ``bot failed``, ``stuck`` (the pipeline had to be left behind), or
+            what `end` was told.
         """
-        try:
-            pipeline = self._bot.build(self._call)
-        except Exception as failure:  # noqa: BLE001  a bot author's function may raise anything; the caller is told
-            logger.error("call {}: bot {} failed: {!r}", self._call.call_id, self._bot.name, failure)
-            self._ongoing.wants(Apologise("the bot failed to build its pipeline"))
+        if self._pipeline is None and not self.build():
             await self._call.transport.close()
             return "bot failed"
-        return await self._run_pipeline(pipeline)
+        assert self._pipeline is not None
+        return await self._run_pipeline(self._pipeline)
 
     async def _run_pipeline(self, pipeline: Pipeline) -> str:
-        control = CallControl(self._ongoing, self._stream_over)
+        control = CallControl(self._generation, self._stream_over)
         tasks = TaskManager()
-        worker = self._worker(StockPipeline([control, pipeline]), tasks)
+        worker = self._worker(StockPipeline([control, *self._call.remote.around(pipeline)]), tasks)
         self._watch_stream()
         runner = WorkerRunner(handle_sigint=False)
         await runner.add_workers(worker)
@@ -143,24 +171,29 @@ class CallLife:
 
     async def _until_over(self, run: asyncio.Task[None], control: CallControl) -> str:
         """Wait until the pipeline is through, begins to end, or has to."""
-        stream_over = asyncio.ensure_future(self._stream_over.wait())
-        ending = asyncio.ensure_future(control.ending.wait())
-        try:
-            done, _ = await asyncio.wait(
-                {run, stream_over, ending},
-                timeout=self._bot.max_call_s,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            stream_over.cancel()
-            ending.cancel()
-        if not done:
+        if not await self._stream_came(run):
+            return self._told_to_end or "no media stream"
+        over = (self._stream_over, control.ending)
+        if not await _first_of(run, *over, timeout_s=self._bot.max_call_s):
             return "max duration"
-        if stream_over in done:
+        if self._stream_over.is_set():
             return self._told_to_end or "caller"
-        if ending not in done:
-            self._ongoing.wants(Apologise("the pipeline did not start"))
-        return "bot failed" if isinstance(self._ongoing.intent, Apologise) else "bot"
+        if not control.ending.is_set():
+            self._generation.wants(Apologise("the pipeline did not start"))
+        return "bot failed" if isinstance(self._generation.intent, Apologise) else "bot"
+
+    async def _stream_came(self, run: asyncio.Task[None]) -> bool:
+        """Wait for the media stream; False when there will be none, and nobody hears what the bot has said.
+
+        A bot may say goodbye before: its pipeline then ends when that was heard.
+        """
+        if not self.attached:
+            await _first_of(run, self._attached, self._stream_over, timeout_s=self._deadlines.stream_s)
+        if self.attached or run.done():
+            return True
+        self._stream_over.set()
+        await self._call.transport.close()
+        return False
 
     async def _ended(self, run: asyncio.Task[None], worker: PipelineWorker, control: CallControl) -> bool:
         """Ask the pipeline to end, then to cancel; return whether it did either in time."""
@@ -190,6 +223,17 @@ class CallLife:
         _, stuck = await asyncio.wait(left, timeout=self._deadlines.leave_s)
         for task in stuck:
             task.cancel()
+
+
+async def _first_of(run: asyncio.Task[None], *events: asyncio.Event, timeout_s: float) -> bool:
+    """Wait until a pipeline is through or an event is set; False when neither came in time."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        done, _ = await asyncio.wait({run, *waits}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return bool(done)
 
 
 def _leaves(pipeline: StockPipeline) -> list[FrameProcessor]:

@@ -52,6 +52,8 @@ class Generation:
         token: Opens the media stream, once.
         webhook_password: Lets the carrier's webhooks about this generation in.
         started: Its media stream has started.
+        intent: What the bot wants to happen when the media stream has ended; None when it wanted nothing,
+            because it is still talking or because it died.
     """
 
     number: int
@@ -59,11 +61,17 @@ class Generation:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     webhook_password: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     started: bool = False
+    intent: Intent | None = None
 
     @property
     def stream_name(self) -> str:
         """The media stream's name, unique on the call."""
         return f"generation-{self.number}"
+
+    def wants(self, intent: Intent) -> None:
+        """Store what happens when the media stream has ended. The first intent counts."""
+        if self.intent is None:
+            self.intent = intent
 
 
 @dataclass
@@ -76,8 +84,6 @@ class OngoingCall:
         parties: Who calls whom.
         answered_at: When its first webhook came, monotonic seconds.
         generations: Its media streams so far, the current one last.
-        intent: What the bot wants to happen when the current media stream has ended; None when it wanted
-            nothing, because it is still talking or because it died.
         answers: The BXML given to each webhook, by its name and generation: the same webhook asked twice gets
             the same answer.
     """
@@ -87,7 +93,6 @@ class OngoingCall:
     parties: Parties
     answered_at: float
     generations: list[Generation] = field(default_factory=list[Generation])
-    intent: Intent | None = None
     answers: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str], repr=False)
 
     @property
@@ -95,16 +100,15 @@ class OngoingCall:
         """The latest generation."""
         return self.generations[-1]
 
+    @property
+    def intent(self) -> Intent | None:
+        """What the bot wants to happen when the current media stream has ended."""
+        return self.current.intent
+
     def open_generation(self, now: float) -> Generation:
         """Begin the next media stream."""
-        self.intent = None
         self.generations.append(Generation(len(self.generations) + 1, now))
         return self.current
-
-    def wants(self, intent: Intent) -> None:
-        """Store what happens when the media stream has ended. The first intent counts."""
-        if self.intent is None:
-            self.intent = intent
 
     def next_step(self, now: float) -> Intent | Generation:
         """Decide what follows the current media stream: what the bot wanted, or the next generation."""

@@ -75,7 +75,9 @@ class CarrierWebhooks:
 
     async def health(self) -> JSONResponse:
         """The server is there."""
-        return JSONResponse({"status": "ok", "live_calls": self._switchboard.live_calls})
+        switchboard = self._switchboard
+        calls = {"live_calls": switchboard.live_calls, "prepared_calls": switchboard.prepared_calls}
+        return JSONResponse({"status": "ok", **calls})
 
     def _check_application(self, credentials: HTTPBasicCredentials) -> None:
         serving = self._serving

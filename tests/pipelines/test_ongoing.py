@@ -123,8 +123,8 @@ def test_webhooks_are_known_by_their_generations_credentials(calls: OngoingCalls
 
 
 def test_the_first_intent_decides_what_comes_next(call: OngoingCall, clock: Clock) -> None:
-    call.wants(HangUp())
-    call.wants(Apologise("too late"))
+    call.current.wants(HangUp())
+    call.current.wants(Apologise("too late"))
     assert call.next_step(clock()) == HangUp()
 
 
