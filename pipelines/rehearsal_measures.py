@@ -145,19 +145,20 @@ class Figures:
 
     def breaches(self, *, recoverable: bool) -> list[str]:
         """Return what of the promise the call does not keep, in a few words each."""
+        ended = [f"the call {_ENDED[self.outcome]}"]
         if not recoverable:
-            fine = self.outcome in (Outcome.APOLOGISED, Outcome.WENT_ON)
-            return [] if fine else [f"the call {_ENDED[self.outcome]}"]
+            return [] if self.outcome in (Outcome.APOLOGISED, Outcome.WENT_ON) else ended
+        silence = [f"{self.silence_s:.1f} s of silence"] if self.silence_s > LONGEST_SILENCE_S else []
+        if self.outcome is not Outcome.WENT_ON:
+            return [*ended, *silence]
         told = [
-            (self.outcome is not Outcome.WENT_ON, f"the call {_ENDED[self.outcome]}"),
-            (self.silence_s > LONGEST_SILENCE_S, f"{self.silence_s:.1f} s of silence"),
             (self.caller_words.lost, f"{self.caller_words.lost} words of the caller lost"),
             (self.caller_words.repeated, f"{self.caller_words.repeated} words of the caller repeated"),
             (self.bot_words.repeated, f"{self.bot_words.repeated} words repeated to the caller"),
             (self.tool_runs != 1, f"the tool ran {self.tool_runs} times"),
             (not self.memory_held, "memory not held"),
         ]
-        return [breach for broken, breach in told if broken]
+        return silence + [breach for broken, breach in told if broken]
 
 
 _ENDED = {

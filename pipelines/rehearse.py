@@ -17,9 +17,9 @@ from callpipe.processors.disk import shared_writer
 from callpipe.transports.virtual_time import run_virtual
 
 from .errors import PipelinesError
-from .rehearsal_call import hold_in_real_time, hold_in_virtual_time
 from .rehearsal_faults import Rehearsal, matrix
 from .rehearsal_measures import LONGEST_SILENCE_S, Evidence, Figures, Tally, figures
+from .rehearsal_stage import hold_in_real_time, hold_in_virtual_time
 
 _CALLS_AT_A_TIME = 4
 """In real time, where calls wait rather than compute."""

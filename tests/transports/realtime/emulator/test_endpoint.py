@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -33,6 +33,9 @@ from callpipe.transports.realtime.emulator import (
 from callpipe.transports.speech.interfaces import Brain, Say
 from callpipe.transports.virtual_time import run_virtual
 from callpipe.transports.websocket import WebSocket
+
+if TYPE_CHECKING:
+    from .conftest import History
 
 URL = "wss://model.example/v1/realtime?model=gpt-realtime-2.1"
 DELTA = "response.output_audio.delta"
@@ -258,6 +261,21 @@ def test_a_response_that_fails(brain: Brains, fault: FailResponse) -> None:
         assert statuses == ["completed", "failed", "completed"]
 
     run(brain([Say("one")], [Say("two")]), story, fault)
+
+
+def test_a_new_session_that_is_told_how_the_greeting_began_is_asked_to_go_on(brain: Brains) -> None:
+    asked: list[History] = []
+
+    async def story(endpoint: EmulatedEndpoint) -> None:
+        socket = await reach(endpoint)
+        content = [{"type": "output_text", "text": "Hello, this is"}]
+        item = {"type": "message", "role": "assistant", "content": content}
+        socket.send(json.dumps({"type": "conversation.item.create", "item": item}))
+        socket.send('{"type":"response.create"}')
+        await read(socket)
+
+    run(brain([Say("the hotel.")], asked=asked), story)
+    assert asked == [[Say("Hello, this is")]]
 
 
 def test_a_closed_endpoint_closes_its_sessions(brain: Brains) -> None:
