@@ -96,8 +96,9 @@ def test_an_exhausted_budget_says_so_each_time() -> None:
 def test_the_share_at_which_to_warn_can_be_chosen() -> None:
     budget = CallBudget(1.0, warn_share=0.5)
 
-    assert budget.spend(0.49) is None
-    assert budget.spend(0.02) is not None
+    assert budget.spend(0.25) is None
+    assert budget.spend(0.25) == BudgetNotice("call", 0.5, 1.0)
+    assert budget.spend(0.25) is None
 
 
 def test_a_budget_of_nothing_is_exhausted_from_the_start(calendar: Calendar) -> None:

@@ -168,6 +168,7 @@ def test_without_a_file_the_published_prices_hold_again(tmp_path: Path) -> None:
         ("as_of: 2027-02-01\nmodels: {m: {audio_uot: 1}}", r"models\.m\.audio_uot"),
         ("as_of: 2027-02-01\nmodels: {m: {audio_out: -1}}", r"models\.m\.audio_out"),
         ("as_of: 2027-02-01\nmodels: {m: {audio_out: .nan}}", r"models\.m\.audio_out"),
+        ("as_of: 2027-02-01\nmodels: {m: {audio_out: .inf}}", r"models\.m\.audio_out"),
         ("as_of: soon\nmodels: {}", "as_of"),
         ("- 1", "the file"),
         ("a: [", "no YAML"),
