@@ -5,7 +5,7 @@ Only usage whose price is known is counted; what a model with an unknown price c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Literal
@@ -130,14 +130,14 @@ class BudgetObserver(BaseObserver):
     Args:
         call_id: The carrier's id of the call, for log messages.
         budgets: The call's and the day's.
-        tell: Called with each notice, and with one at most that a budget is exhausted.
+        tell: Awaited with each notice, and with one at most that a budget is exhausted.
     """
 
     def __init__(
         self,
         call_id: str,
         budgets: Iterable[CallBudget | DayBudget],
-        tell: Callable[[BudgetNotice], None],
+        tell: Callable[[BudgetNotice], Awaitable[None]],
     ) -> None:
         super().__init__(observe_every_push=False)  # pyright: ignore[reportUnknownMemberType]  pipecat's **kwargs
         self._call_id = call_id
@@ -151,11 +151,11 @@ class BudgetObserver(BaseObserver):
         if not isinstance(data.frame, UsageFrame):
             return
         try:
-            self._count(data.frame)
+            await self._count(data.frame)
         except Exception as failure:  # noqa: BLE001  an observer that raises once gets no frames any more
             logger.error("call {}: its budget was not told: {!r}", self._call_id, failure)
 
-    def _count(self, usage: UsageFrame) -> None:
+    async def _count(self, usage: UsageFrame) -> None:
         if usage.cost_usd is None:
             if usage.model not in self._uncounted:
                 self._uncounted.add(usage.model)
@@ -167,7 +167,7 @@ class BudgetObserver(BaseObserver):
         for notice in notices:
             if notice is not None and not self._over:
                 self._over = notice.exhausted
-                self._tell(notice)
+                await self._tell(notice)
 
 
 def spent_on(day: date, calls: Iterable[IndexedCall]) -> float:

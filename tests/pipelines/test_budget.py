@@ -60,6 +60,13 @@ class Stock(FrameProcessor):
         await self.push_frame(frame, direction)
 
 
+class Told(list[BudgetNotice]):
+    """Notices, in the order in which they were told."""
+
+    async def tell(self, notice: BudgetNotice) -> None:
+        self.append(notice)
+
+
 async def watched(observer: BudgetObserver, *frames: Frame) -> None:
     """Push frames through a pipeline that the observer watches; each frame is pushed several times."""
     await run_test(Pipeline([Stock(), Stock()]), frames_to_send=frames, observers=[observer])
@@ -193,8 +200,8 @@ def test_what_a_day_has_cost_is_read_off_the_index(tmp_path: Path) -> None:
 
 
 async def test_a_call_is_told_each_thing_once() -> None:
-    told: list[BudgetNotice] = []
-    observer = BudgetObserver("c-1", [CallBudget(1.0)], told.append)
+    told = Told()
+    observer = BudgetObserver("c-1", [CallBudget(1.0)], told.tell)
 
     await watched(observer, usage(0.85), TextFrame("hello"), usage(0.1), usage(0.1), usage(0.1))
 
@@ -204,8 +211,8 @@ async def test_a_call_is_told_each_thing_once() -> None:
 
 async def test_the_calls_of_a_day_share_its_budget(calendar: Calendar) -> None:
     day = DayBudget(1.0, today=calendar.today)
-    told: dict[str, list[BudgetNotice]] = {"c-1": [], "c-2": []}
-    first, second = [BudgetObserver(call, [day], notices.append) for call, notices in told.items()]
+    told = {"c-1": Told(), "c-2": Told()}
+    first, second = [BudgetObserver(call, [day], notices.tell) for call, notices in told.items()]
 
     await watched(first, usage(0.7))
     await watched(second, usage(0.7))
@@ -218,27 +225,27 @@ async def test_the_calls_of_a_day_share_its_budget(calendar: Calendar) -> None:
 
 async def test_a_later_generation_of_a_call_goes_on_with_its_budget() -> None:
     budget = CallBudget(1.0)
-    told: list[BudgetNotice] = []
+    told = Told()
 
-    await watched(BudgetObserver("c-1", [budget], told.append), usage(0.7))
-    await watched(BudgetObserver("c-1", [budget], told.append), usage(0.7))
+    await watched(BudgetObserver("c-1", [budget], told.tell), usage(0.7))
+    await watched(BudgetObserver("c-1", [budget], told.tell), usage(0.7))
 
     assert [notice.exhausted for notice in told] == [True]
 
 
 async def test_both_budgets_count_and_one_end_is_enough(calendar: Calendar) -> None:
-    told: list[BudgetNotice] = []
+    told = Told()
     budgets = [CallBudget(0.5), DayBudget(0.6, today=calendar.today)]
 
-    await watched(BudgetObserver("c-1", budgets, told.append), usage(0.5), usage(0.5))
+    await watched(BudgetObserver("c-1", budgets, told.tell), usage(0.5), usage(0.5))
 
     assert [(notice.budget, notice.exhausted) for notice in told] == [("call", True)]
     assert budgets[1].spend(0.0) == BudgetNotice("day", 1.0, 0.6)
 
 
 async def test_a_model_without_a_price_is_named_once_and_costs_nothing(log: list[str]) -> None:
-    told: list[BudgetNotice] = []
-    observer = BudgetObserver("c-1", [CallBudget(1.0)], told.append)
+    told = Told()
+    observer = BudgetObserver("c-1", [CallBudget(1.0)], told.tell)
 
     await watched(observer, usage(None, "gpt-9"), usage(None, "gpt-9"), usage(None, "gpt-8"), usage(0.9))
 
@@ -250,9 +257,9 @@ async def test_a_model_without_a_price_is_named_once_and_costs_nothing(log: list
 
 
 async def test_an_observer_outlives_whoever_it_tells(log: list[str]) -> None:
-    told: list[BudgetNotice] = []
+    told = Told()
 
-    def tell(notice: BudgetNotice) -> None:
+    async def tell(notice: BudgetNotice) -> None:
         told.append(notice)
         raise RuntimeError("no such call")
 
