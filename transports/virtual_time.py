@@ -41,6 +41,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Return the virtual time in seconds."""
         return self._jumping.now
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  asyncio's name
+        """Wait for the threads, however long: no virtual deadline tells anything about them."""
+        del timeout
+        await super().shutdown_default_executor()
+
 
 def run_virtual(main: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine in virtual time, as `asyncio.run` does in real time."""
