@@ -28,6 +28,7 @@ from callpipe.transports.frames import (
     PlayheadFrame,
     PlayoutClearedFrame,
     PlayoutFinishedFrame,
+    PlayoutStartedFrame,
 )
 from callpipe.transports.lane import DOWNSTREAM
 from callpipe.transports.virtual_time import run_virtual
@@ -213,3 +214,29 @@ async def test_audio_that_is_observed_is_sent_once_too(place_call: PlaceCall) ->
         assert letters(one.phone.order) == "A"
         assert len(one.behind.times(OutputEncodedAudioFrame)) == 1
         assert len(one.before.times(*SPEAKING)) == 3
+
+
+@in_virtual_time
+async def test_the_first_packet_of_each_item_is_told_with_when_it_is_heard(place_call: PlaceCall) -> None:
+    async with place_call() as one:
+        await one.say(
+            speech(300, "A", "one"), speech(300, "B", "one"), speech(300, "C"), speech(300, "D", "two")
+        )
+        await asyncio.sleep(0)
+
+        began = [frame for _, frame in one.before.seen if isinstance(frame, PlayoutStartedFrame)]
+        assert [(frame.context_id, frame.sent_at, frame.heard_at) for frame in began] == [
+            ("one", 1.0, 1.0),
+            ("two", 1.0, pytest.approx(1.9)),
+        ]
+
+
+@in_virtual_time
+async def test_an_item_that_waits_is_told_when_it_is_sent(place_call: PlaceCall) -> None:
+    async with place_call() as one:
+        await one.say(*[speech(900, "A", "one")] * 4, speech(300, "B", "two"))
+        await asyncio.sleep(4)
+
+        began = [frame for _, frame in one.before.seen if isinstance(frame, PlayoutStartedFrame)]
+        assert [frame.context_id for frame in began] == ["one", "two"]
+        assert 1.0 < began[1].sent_at < began[1].heard_at == pytest.approx(4.6)
