@@ -43,8 +43,10 @@ class AnswerTimes:
         self._appended_ms = 0.0
 
     def appended(self, duration_ms: float, now: float) -> None:
-        """Note caller audio that came in until `now` and is sent to the server."""
+        """Note caller audio that is sent to the server; it came in until `now`, a burst one piece after another."""
         start_ms = self._appended_ms
+        if self._packets and self._packets[-1][2] == now:
+            start_ms = self._packets.pop()[0]
         self._appended_ms += duration_ms
         self._packets.append((start_ms, self._appended_ms, now))
 
