@@ -43,7 +43,7 @@ class AnswerTimes:
         self._appended_ms = 0.0
 
     def appended(self, duration_ms: float, now: float) -> None:
-        """Note caller audio that is sent to the server; it came in until `now`, a burst one piece after another."""
+        """Note caller audio that is sent to the server and came in until `now`, a burst piece after piece."""
         start_ms = self._appended_ms
         if self._packets and self._packets[-1][2] == now:
             start_ms = self._packets.pop()[0]
