@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, FilePath, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import SettingsError
@@ -35,6 +35,7 @@ def _url(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 HttpUrl = Annotated[str, _url("http", "https")]
 ModelUrl = Annotated[str, _url("http", "https", "ws", "wss")]
 
@@ -78,6 +79,9 @@ class Settings(BaseSettings):
     )
     data_dir: Path = _variable("CALLPIPE_DATA_DIR", Path("callpipe-data"))
     recording: Recording = _variable("CALLPIPE_RECORDING", Recording.OFF)
+    prices: FilePath | None = _variable("CALLPIPE_PRICES", None)
+    call_budget_usd: Dollars | None = _variable("CALLPIPE_CALL_BUDGET_USD", None)
+    day_budget_usd: Dollars | None = _variable("CALLPIPE_DAY_BUDGET_USD", None)
 
     def serving(self) -> ServingSettings:
         """Return the settings that a server cannot do without.
@@ -131,6 +135,16 @@ class ServingSettings:
         return scheme + self.public_url[self.public_url.index("://") :]
 
 
+_TAKES = {
+    "enum": f"one of {', '.join(Recording)}",
+    "path_not_file": "the path of a file that exists",
+    "float_parsing": "a number of US dollars",
+    "greater_than": "a number of US dollars above 0",
+    "finite_number": "a number of US dollars",
+}
+"""What a setting takes, by pydantic's name of what is wrong with it."""
+
+
 def load_settings(**overrides: object) -> Settings:
     """Return the settings of the environment and of `.env`.
 
@@ -145,7 +159,5 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as refused:
         first = refused.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0])
-        takes = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "enum":
-            takes = f"one of {', '.join(Recording)}"
+        takes = _TAKES.get(first["type"], first["msg"].removeprefix("Value error, "))
         raise SettingsError(f"{name} is wrong: it takes {takes}", name) from None

@@ -43,6 +43,10 @@ def test_env_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: 
         ("OPENAI_BASE_URL", "ftp://x", "a URL that begins with http:// or https:// or ws:// or wss://"),
         ("BANDWIDTH_VOICE_URL", "voice.bandwidth.com", "a URL that begins with http:// or https://"),
         ("CALLPIPE_WEBHOOK_PASSWORD", "short", "at least 8 characters"),
+        ("CALLPIPE_PRICES", "nowhere.yaml", "the path of a file that exists"),
+        ("CALLPIPE_CALL_BUDGET_USD", "cheap", "a number of US dollars"),
+        ("CALLPIPE_DAY_BUDGET_USD", "0", "a number of US dollars above 0"),
+        ("CALLPIPE_DAY_BUDGET_USD", "nan", "a number of US dollars"),
         ("CALLPIPE_PUBLIC_URL", "https://u:p@x", "a URL without credentials, query and fragment"),
     ],
 )
