@@ -64,6 +64,9 @@ class Lives:
         ended: Awaited when a generation's pipeline has ended, with its number and why.
         max_prepared: How many pipelines may wait for a media stream.
         clock: Monotonic seconds.
+
+    Attributes:
+        loop_lag: How late the event loop is, measured while pipelines run.
     """
 
     def __init__(
@@ -88,7 +91,7 @@ class Lives:
         self._clock = clock
         self._running: dict[CallLife, asyncio.Task[None]] = {}
         self._closed = False
-        self._loop_lag = LoopLag()
+        self.loop_lag = LoopLag()
 
     @property
     def live(self) -> int:
@@ -190,7 +193,7 @@ class Lives:
         logger.info("call {}: generation {} begins with {} {}", call_id, generation, bot.name, bot.version)
         reason = "bot failed"
         try:
-            with self._loop_lag.watched(lambda ms: served.journal.write("loop_lag", lag_ms=round(ms, 1))):
+            with self.loop_lag.watched(lambda ms: served.journal.write("loop_lag", lag_ms=round(ms, 1))):
                 reason = await life.run()
         finally:
             del self._running[life]

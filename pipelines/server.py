@@ -77,7 +77,9 @@ class CarrierWebhooks:
         """The server is there."""
         switchboard = self._switchboard
         calls = {"live_calls": switchboard.live_calls, "prepared_calls": switchboard.prepared_calls}
-        return JSONResponse({"status": "ok", **calls})
+        lags = switchboard.lags
+        lag_ms = {"p99": round(lags.p99_ms, 1), "max": round(lags.max_ms, 1)}
+        return JSONResponse({"status": "ok", **calls, "loop_lag_ms": lag_ms})
 
     def _check_application(self, credentials: HTTPBasicCredentials) -> None:
         serving = self._serving

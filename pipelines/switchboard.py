@@ -24,6 +24,7 @@ from .call_life import Deadlines
 from .call_records import CallRecords
 from .errors import AdmissionError
 from .lives import GOODBYE_DEADLINE_S, MAX_PREPARED, Lives, Observers, ServedCall
+from .loop_lag import Lags
 from .ongoing import Apologise, Generation, HangUp, OngoingCall, OngoingCalls
 from .second_way import SecondWay, voice_api
 from .settings import Recording, Settings
@@ -100,6 +101,11 @@ class Switchboard:
     def prepared_calls(self) -> int:
         """Calls whose pipeline waits for a media stream."""
         return self._lives.prepared
+
+    @property
+    def lags(self) -> Lags:
+        """How late the event loop has been while calls ran."""
+        return self._lives.loop_lag.lags
 
     def has_bot(self, name: str) -> bool:
         """Whether a bot of this name answers calls here."""

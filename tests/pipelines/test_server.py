@@ -146,6 +146,7 @@ async def test_a_call_goes_through_the_echo_and_is_kept(tmp_path: Path, logged: 
         await asyncio.sleep(0.3)
         (call,) = await asyncio.to_thread(CallIndex(tmp_path / "calls.sqlite").recent)
     assert health.json()["status"] == "ok"
+    assert health.json()["loop_lag_ms"].keys() == {"p99", "max"}
     assert report.protocol_errors == []
     assert any(report.heard)
     assert call.call_id == report.call_id
