@@ -163,3 +163,20 @@ def test_a_filler_is_no_goodbye(serve: Serve) -> None:
 
     assert "CallOver" not in [type(one).__name__ for one in server.happened]
     assert [message["type"] for message in server.sent()] == ["conversation.item.create", "response.create"]
+
+
+def test_no_filler_is_due_while_the_model_prepares_to_speak(serve: Serve) -> None:
+    server = serve().with_playhead()
+    server.begins()
+    server.calls("call_1")
+    server.session.steer(FillerFrame("call_1", WAIT, 1200), server.now)
+    server.now += 5
+    assert server.session.next_due(server.now) is None
+
+    server.spoken("item_1", 400)
+    server.ends()
+    assert words(server) == []
+    server.now += 0.5
+    server.finishes()
+
+    assert server.due() == pytest.approx(server.playhead.ends_at + 1.2)
