@@ -9,66 +9,15 @@ Events: a `CallEventFrame` tells what happened on a call. It is what the journal
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipecat.frames.frames import AudioRawFrame, DataFrame, Frame, SystemFrame
 
-from .audio.formats import PCMU_8K, AudioFormat
+from .encoded_audio import EncodedAudio
 
 if TYPE_CHECKING:
     from .audio.playhead import Playhead
-
-
-class EncodedAudio:
-    """Encoded audio that is decoded from base64 only where somebody reads it.
-
-    Construct it with either `payload` (base64, as it crosses the wire) or `audio` (the encoded bytes); the
-    other is made when it is first asked for.
-    """
-
-    __slots__ = ("_audio", "_payload", "audio_format")
-
-    def __init__(
-        self, *, payload: str | None = None, audio: bytes | None = None, audio_format: AudioFormat = PCMU_8K
-    ) -> None:
-        if (payload is None) == (audio is None):
-            raise ValueError("give either payload or audio")
-        self._payload = payload
-        self._audio = audio
-        self.audio_format = audio_format
-
-    @property
-    def payload(self) -> str:
-        """The audio in base64."""
-        if self._payload is None:
-            self._payload = base64.b64encode(self._audio or b"").decode("ascii")
-        return self._payload
-
-    @property
-    def audio(self) -> bytes:
-        """The encoded bytes.
-
-        Raises:
-            ValueError: The payload is not base64.
-        """
-        if self._audio is None:
-            self._audio = base64.b64decode(self._payload or "", validate=True)
-        return self._audio
-
-    @property
-    def size(self) -> int:
-        """Bytes of encoded audio, told without decoding."""
-        if self._audio is not None:
-            return len(self._audio)
-        payload = self._payload or ""
-        return len(payload) * 3 // 4 - payload.endswith("=") - payload.endswith("==")
-
-    @property
-    def duration_ms(self) -> float:
-        """How long the audio lasts."""
-        return self.audio_format.duration_ms(self.size)
 
 
 @dataclass
