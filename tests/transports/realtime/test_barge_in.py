@@ -16,6 +16,7 @@ from callpipe.transports.realtime.happenings import (
     Happening,
 )
 from callpipe.transports.realtime.settings import RealtimeSettings, ServerVad
+from callpipe.transports.steering import SayFrame
 
 if TYPE_CHECKING:
     from .conftest import Serve
@@ -310,3 +311,19 @@ def test_the_model_is_never_told_of_more_than_it_generated(serve: Serve) -> None
     server.session.playout_cleared({"item_bot_1": 10_000.0}, server.now)
 
     assert [message.get("audio_end_ms") for message in server.sent()] == [None, 333]
+
+
+def test_a_sentence_cut_off_twice_before_its_first_word_is_said_once(serve: Serve) -> None:
+    server = serve()
+    server.session.steer(SayFrame("This call is recorded."), server.now)
+    server.sent()
+    server.begins()
+    for _ in range(2):
+        server.caller_speaks()
+    server.ends(status="cancelled")
+    server.caller_stops()
+    for response_id in ("resp_2", "resp_3", "resp_4"):
+        server.begins(response_id)
+        server.ends(response_id)
+
+    assert server.sent_types() == ["response.create"]
