@@ -322,8 +322,10 @@ def test_a_sentence_cut_off_twice_before_its_first_word_is_said_once(serve: Serv
         server.caller_speaks()
     server.ends(status="cancelled")
     server.caller_stops()
+    asked: list[str] = []
     for response_id in ("resp_2", "resp_3", "resp_4"):
         server.begins(response_id)
         server.ends(response_id)
+        asked += server.sent_types()
 
-    assert server.sent_types() == ["response.create"]
+    assert asked == ["response.create"]
