@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 # Log messages go where callpipe says, not to loguru's default: pipecat greets there when it is imported.
 export LOGURU_AUTOINIT ?= 0
 
-.PHONY: demo test check install lock clean
+.PHONY: demo test check bench install lock clean
 
 demo: $(INSTALLED)  ## one phone call through real sockets, no key, no phone, no network
 	$(VENV)/bin/callpipe demo --brain $(BRAIN) $(if $(JSON),--json $(JSON))
@@ -21,6 +21,13 @@ check: $(INSTALLED)  ## lint, format, types, layers
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
 	$(VENV)/bin/lint-imports
+
+bench: $(INSTALLED) $(VENV)/installed-bench  ## against stock pipecat, a bare bridge and floors; see tests/bench/README.md
+	$(VENV)/bin/python tests/bench/run.py $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON)) $(if $(PLOT),--plot $(PLOT))
+
+$(VENV)/installed-bench: requirements-bench.lock
+	PATH="$$PATH:$(VENV)/bin" uv pip install -q --python $(VENV)/bin/python --require-hashes -r requirements-bench.lock
+	touch $@
 
 install: $(INSTALLED)
 
@@ -35,6 +42,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 lock: $(INSTALLED)  ## resolve the dependencies anew
 	PATH="$$PATH:$(VENV)/bin" uv pip compile -q pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock --upgrade
+	PATH="$$PATH:$(VENV)/bin" uv pip compile -q --group bench -c requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements-bench.lock
 
 clean:
 	rm -rf $(VENV)

@@ -1,0 +1,20 @@
+"""A certificate for the model's socket, made anew for each run."""
+
+import importlib
+import ssl
+from pathlib import Path
+from typing import Any
+
+
+def model_certificate(folder: Path) -> tuple[ssl.SSLContext, str]:
+    """Return the model's TLS settings, and the file of the authority that callers have to trust.
+
+    Every system finds the authority by the environment variable SSL_CERT_FILE, as Python's own context does.
+    """
+    trustme: Any = importlib.import_module("trustme")  # untyped, and only installed by `make bench`
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    trusted = folder / "authority.pem"
+    authority.cert_pem.write_to_path(trusted)
+    return context, str(trusted)
