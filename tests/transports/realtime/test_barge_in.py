@@ -329,3 +329,34 @@ def test_a_sentence_cut_off_twice_before_its_first_word_is_said_once(serve: Serv
         asked += server.sent_types()
 
     assert asked == ["response.create"]
+
+
+def test_a_sentence_cut_off_twice_while_it_is_asked_for_is_said_once(serve: Serve) -> None:
+    server = serve(RealtimeSettings(turn_detection=ServerVad(create_response=False)))
+    server.session.steer(SayFrame("This call is recorded."), server.now)
+    server.sent()
+    for _ in range(2):
+        server.caller_speaks()
+    server.begins()
+    server.ends(status="cancelled")
+    server.caller_stops()
+    asked = server.sent_types()
+    for response_id in ("resp_2", "resp_3"):
+        server.begins(response_id)
+        server.ends(response_id)
+        asked += server.sent_types()
+
+    assert asked == ["response.cancel", "response.create"]
+
+
+def test_a_greeting_the_caller_speaks_into_before_its_first_word_is_not_repeated(serve: Serve) -> None:
+    server = serve(greeting="Good morning.")
+    server.sent()
+    server.begins()
+    server.caller_speaks()
+    server.ends(status="cancelled")
+    server.caller_stops()
+    server.begins("resp_2")
+    server.ends("resp_2")
+
+    assert server.sent() == []
