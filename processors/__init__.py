@@ -1,8 +1,9 @@
 """Processors: they work on frames. Tools and their router are in `callpipe.processors.tools`."""
 
 from .mulaw import MulawDecoder, MulawEncoder
+from .prerecorded import prerecorded
 from .realtime import RealtimeLLM
 from .recorder import Recorder
 from .resampler import Resampler
 
-__all__ = ["MulawDecoder", "MulawEncoder", "RealtimeLLM", "Recorder", "Resampler"]
+__all__ = ["MulawDecoder", "MulawEncoder", "RealtimeLLM", "Recorder", "Resampler", "prerecorded"]
