@@ -84,8 +84,12 @@ def found(bot: Samples, heard: Samples, start: int, end: int) -> Segment:
     around = np.zeros(len(recorded) + LONGEST_LAG_MS * MS)
     audible = heard[start : start + len(around)]
     around[: len(audible)] = audible
-    energy = np.convolve(around**2, np.ones(len(recorded)), "valid")
-    match = np.correlate(around, recorded, "valid") / np.sqrt(np.maximum(energy, 1) * (recorded @ recorded))
+    # Correlation as a product of spectra, each lag over the energy that is heard at it.
+    spectrum = np.fft.rfft(around) * np.fft.rfft(recorded, len(around)).conj()
+    products = np.fft.irfft(spectrum, len(around))[: LONGEST_LAG_MS * MS]
+    energy_until = np.concatenate([[0.0], np.cumsum(around**2)])
+    energy = energy_until[len(recorded) : -1] - energy_until[: LONGEST_LAG_MS * MS]
+    match = products / np.sqrt(np.maximum(energy, 1) * (recorded @ recorded))
     lag = int(match.argmax())
     return Segment(len(recorded) / MS, lag / MS, float(match[lag]))
 

@@ -73,7 +73,7 @@ class BandwidthTransport(BaseTransport):
         socket: The media socket, after its start message; None when the stream comes later.
         start: The start message, given with the socket; `receive_start` reads it.
         clock: Monotonic seconds.
-        playhead: What the caller has heard; one with a line delay of 0 ms by default.
+        playhead: What the caller has heard; one without a prebuffer by default.
         max_lead_ms: Audio that may be sent and not yet be heard. Bandwidth's own buffer holds it.
 
     Raises:
