@@ -7,7 +7,6 @@ import functools
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
-from urllib.parse import quote
 
 from pipecat.frames.frames import (
     CancelFrame,
@@ -29,12 +28,7 @@ from pipecat.utils.time import time_now_iso8601
 
 from callpipe.transports import websocket
 from callpipe.transports.audio.formats import AudioFormat, Encoding, Tracks
-from callpipe.transports.errors import (
-    FormatMismatchError,
-    SocketBacklogError,
-    SocketClosedError,
-    SocketRefusedError,
-)
+from callpipe.transports.errors import FormatMismatchError
 from callpipe.transports.frames import (
     CallerTurnFrame,
     CallEventFrame,
@@ -52,24 +46,25 @@ from callpipe.transports.frames import (
 )
 from callpipe.transports.lane import UPSTREAM, MediaProcessor
 from callpipe.transports.realtime import happenings
+from callpipe.transports.realtime.endpoints import PROCESS_BREAKERS, Breakers, Choice, RealtimeEndpoint
 from callpipe.transports.realtime.events import MalformedEventError, ToolSchema, parse
 from callpipe.transports.realtime.happenings import Happening
+from callpipe.transports.realtime.opening import Opened
 from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.steering import ChangeFrame, SteeringFrame, ToolsChangedFrame
-from callpipe.transports.websocket import Connect, WebSocket
+from callpipe.transports.websocket import Connect
 
+from .alarm import Alarm
 from .errors import (
+    ModelLostError,
     ModelSessionRefusedError,
-    ModelSocketLostError,
-    ModelUnreachableError,
     ProcessorsError,
     SessionFailedError,
 )
+from .model_link import ROLLOVER_AFTER_S, Dialer, ModelLink
 
-CONNECT_DEADLINE_S = 10.0
-CLOSE_DEADLINE_S = 1.0
-CLEANUP_DEADLINE_S = 2.0
+CLEANUP_DEADLINE_S = 1.0
 
 
 class CallerTranscriptionFrame(TranscriptionFrame):
@@ -83,9 +78,10 @@ class RealtimeLLM(MediaProcessor):
     """Holds a session with a realtime model and joins it to the pipeline.
 
     The session is opened while the pipeline is set up. The caller's audio ends here; the bot's begins here,
-    with the model's item id as its `context_id`. When the model can't be reached, refuses the session, or its
-    socket closes in the middle of a call, an ErrorFrame makes this processor unusable, after a
-    `ModelFaultFrame`: a worker with ``ProcessorUnusablePolicy.END`` ends the call then.
+    with the model's item id as its `context_id`. A session that is lost is followed by another that is told the
+    conversation, and one that would expire is left for another in time; a `ModelFaultFrame` tells of each loss
+    and of each attempt that failed. When no session can be had, an ErrorFrame makes this processor unusable: a
+    worker with ``ProcessorUnusablePolicy.END`` ends the call then.
 
     Args:
         settings: What the session is set up with.
@@ -93,8 +89,16 @@ class RealtimeLLM(MediaProcessor):
         api_key: The API's key. It is sent in the handshake and nowhere else.
         base_url: The API's address, http(s) or ws(s), without ``/realtime``.
         greeting: What the bot says first; None lets the caller begin.
+        endpoints: Where else the model is reached, in the order in which they are tried.
+        holding_phrase: Audio that the caller hears, once, when they would hear nothing for more than 0.8 s
+            because a session was lost; in the session's format. The model does not know of it.
+        rollover_after_s: How long a session lasts until another is opened beside it.
+        breakers: Which endpoints rest; None for those that all calls of this process share.
         connect: Opens the socket.
         clock: Monotonic seconds, the call's clock.
+
+    Raises:
+        FormatMismatchError: The holding phrase has another format than the session.
     """
 
     def __init__(
@@ -105,6 +109,10 @@ class RealtimeLLM(MediaProcessor):
         api_key: str,
         base_url: str = "https://api.openai.com/v1",
         greeting: str | None = None,
+        endpoints: Sequence[RealtimeEndpoint] = (),
+        holding_phrase: EncodedAudio | None = None,
+        rollover_after_s: float = ROLLOVER_AFTER_S,
+        breakers: Breakers | None = None,
         connect: Connect = websocket.connect,
         clock: Callable[[], float] = time.monotonic,
         name: str | None = None,
@@ -112,14 +120,22 @@ class RealtimeLLM(MediaProcessor):
         super().__init__(name=name)
         self.tools = tuple(tools)
         self._format = settings.audio_format
-        self._url = model_url(base_url, settings.model)
-        self._headers = {"Authorization": f"Bearer {api_key}"}
-        self._connect = connect
+        if holding_phrase is not None and holding_phrase.audio_format != self._format:
+            raise FormatMismatchError("bot", str(holding_phrase.audio_format), str(self._format))
+        self._holding_phrase = holding_phrase
         self._clock = clock
         self._session = RealtimeSession(settings, tools=tools, greeting=greeting)
-        self._socket: WebSocket | None = None
+        places = [RealtimeEndpoint(base_url, api_key), *endpoints]
+        dialer = Dialer(
+            Choice(places, breakers or PROCESS_BREAKERS),
+            settings.model,
+            self._session.set_up,
+            connect=connect,
+            clock=clock,
+            report=self._attempt_failed,
+        )
+        self._link = ModelLink(dialer, clock=clock, rollover_after_s=rollover_after_s)
         self._started = asyncio.Event()
-        self._closing = False
         self._ending = False
         self._conversation: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -141,8 +157,7 @@ class RealtimeLLM(MediaProcessor):
         """Close the socket, and leave nothing running."""
         await super().cleanup()
         self._end()
-        if self._conversation is not None and self._socket is None:
-            self._conversation.cancel()
+        await self._link.closed()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLEANUP_DEADLINE_S)
         for task in tuple(self._tasks):
@@ -162,8 +177,12 @@ class RealtimeLLM(MediaProcessor):
             return frame
         if packet.audio_format != self._format:
             raise FormatMismatchError("caller", str(packet.audio_format), str(self._format))
-        self._session.caller_audio(packet, self._clock())
+        now = self._clock()
+        self._session.caller_audio(packet, now)
         self._send()
+        if self._link.has_successor and (self._link.must_move or self._session.between_turns(now)):
+            self._spawn(self._tell(self._session.moved(self._link.move(), now), now))
+            self._send()
         return None
 
     async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
@@ -216,34 +235,29 @@ class RealtimeLLM(MediaProcessor):
             await self.push_frame(ToolsChangedFrame(self.tools))
         await self._tell(self._session.steer(frame, now), now)
 
-    # The socket.
+    # What the link tells.
 
     async def _converse(self) -> None:
-        """Open the session, then read what the model sends until its socket closes."""
-        since = self._clock()
+        """Follow the model's sessions for as long as there are any."""
         try:
-            socket = await self._connect(self._url, headers=self._headers, deadline_s=CONNECT_DEADLINE_S)
-        except SocketRefusedError as refusal:
-            await self._started.wait()
-            await self._unusable("unreachable", ModelUnreachableError(str(refusal), refusal.status))
-            return
-        self._socket = socket
-        if self._closing:
-            await socket.close(deadline_s=CLOSE_DEADLINE_S)
-            return
-        now = self._clock()
-        self._session.opened(now, connecting_since=since)
-        await self._tell((), now)
-        await self._started.wait()
-        try:
-            while True:
-                await self._receive(await socket.receive())
-        except SocketClosedError as closed:
-            await self._unusable("socket_closed", ModelSocketLostError(closed.code, closed.reason))
+            await self._link.follow(self)
+        except ModelLostError as loss:
+            await self._unusable(loss)
         except Exception as failure:  # noqa: BLE001  whatever fails here, the call must not stay open and silent
-            await self._unusable("session_failed", SessionFailedError(failure))
+            error = SessionFailedError(failure)
+            await self.push_frame(ModelFaultFrame(self._clock(), "session_failed", str(error)))
+            await self._unusable(error)
 
-    async def _receive(self, message: str | bytes) -> None:
+    async def opened(self, opened: Opened) -> None:
+        """A session is open: tell it the conversation so far. See `Listener`."""
+        now = self._clock()
+        happened = self._session.opened(opened, now)
+        self._send()
+        await self._started.wait()
+        await self._tell(happened, now)
+
+    async def received(self, message: str | bytes) -> None:
+        """Take a message of the server's. See `Listener`."""
         now = self._clock()
         try:
             event = parse(message)
@@ -252,39 +266,45 @@ class RealtimeLLM(MediaProcessor):
         else:
             await self._tell(self._session.receive(event, now), now)
 
-    def _send(self) -> None:
-        """Send what the session has to say. A socket that fails is noticed by whoever reads it."""
-        outbox = self._session.outbox
-        if self._socket is None or not outbox:
-            return
-        try:
-            for message in outbox:
-                self._socket.send(message)
-        except (SocketClosedError, SocketBacklogError):
-            self._session.lost()
-        outbox.clear()
+    async def lost(self, loss: ModelLostError) -> None:
+        """The session is gone: keep what the next one needs. See `Listener`."""
+        now = self._clock()
+        happened = self._session.lost(now)
+        await self._report(loss)
+        await self._tell(happened, now)
 
-    def _close(self) -> None:
-        if self._closing:
-            return
-        self._closing = True
-        self._started.set()
-        self._session.lost()
-        if self._socket is not None:
-            self._spawn(self._socket.close(deadline_s=CLOSE_DEADLINE_S))
+    def _attempt_failed(self, failed: ModelLostError) -> None:
+        self._spawn(self._report(failed))
+
+    async def _report(self, loss: ModelLostError) -> None:
+        await self._started.wait()
+        await self.push_frame(ModelFaultFrame(self._clock(), loss.code, str(loss)))
+
+    def _send(self) -> None:
+        """Send what the session has to say."""
+        outbox = self._session.outbox
+        if outbox and self._session.ready:
+            self._link.send(outbox)
+            outbox.clear()
 
     def _end(self) -> None:
         """The call ends: close the socket, wait for nothing more."""
+        if self._ending:
+            return
         self._ending = True
-        self._close()
+        self._started.set()
+        self._session.end()
+        if self._conversation is not None and not self._link.is_open:
+            self._conversation.cancel()
+        self._link.close()
         self._alarm.set(None)
 
-    async def _unusable(self, code: str, error: ProcessorsError) -> None:
+    async def _unusable(self, error: ProcessorsError) -> None:
         """Say that there is no session any more; the worker's policy decides what becomes of the call."""
-        if self._closing:
+        await self._started.wait()
+        if self._ending:
             return
-        self._close()
-        await self.push_frame(ModelFaultFrame(self._clock(), code, str(error)))
+        self._session.end()
         await self.push_error(str(error), exception=error, force_treat_as_permanent=True)
 
     # The pipeline.
@@ -295,7 +315,9 @@ class RealtimeLLM(MediaProcessor):
         for happening in happened:
             await self._push(happening, now)
         if not self._ending:
-            self._alarm.set(self._session.next_due(self._clock()))
+            session_due = self._session.next_due(self._clock())
+            link_due = self._link.due(owing=self._session.waits_for_server)
+            self._alarm.set(min((due for due in (session_due, link_due) if due is not None), default=None))
 
     async def _push(self, happening: Happening, now: float) -> None:
         frame = frame_of(happening)
@@ -312,8 +334,10 @@ class RealtimeLLM(MediaProcessor):
                 await self._broadcast(UserStartedSpeakingFrame)
             case happenings.CallerStopped():
                 await self._broadcast(UserStoppedSpeakingFrame)
-            case happenings.SessionRefused(code, explanation):
-                await self._unusable(code, ModelSessionRefusedError(code, explanation))
+            case happenings.SessionGone(code, explanation, lasting):
+                self._link.drop(ModelSessionRefusedError(code, explanation, lasting=lasting))
+            case happenings.SilenceToCover() if self._holding_phrase is not None:
+                await self.push_frame(bot_audio(self._holding_phrase, None))
             case happenings.CallOver(reason):
                 await self.push_frame(EndWorkerFrame(reason=reason), UPSTREAM)
             case _:
@@ -324,7 +348,9 @@ class RealtimeLLM(MediaProcessor):
 
     async def _overdue(self) -> None:
         now = self._clock()
-        await self._tell(self._session.due(now), now)
+        happened = self._session.due(now)
+        self._link.watch(owing=self._session.waits_for_server)
+        await self._tell(happened, now)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = cast("asyncio.Task[None]", self.create_task(work))  # pyright: ignore[reportUnknownMemberType]  as above
@@ -337,14 +363,6 @@ class RealtimeLLM(MediaProcessor):
 def pcm(sample_rate: int, channels: int) -> AudioFormat:
     """Return a PCM format; made once, for there are 50 packets a second."""
     return AudioFormat(Encoding.PCM, sample_rate, channels)
-
-
-def model_url(base_url: str, model: str) -> str:
-    """Return the address of a model's socket below an API's address, http(s) or ws(s)."""
-    base = base_url.rstrip("/")
-    if base.startswith("http"):
-        base = "ws" + base.removeprefix("http")
-    return f"{base}/realtime?model={quote(model, safe='')}"
 
 
 def frame_of(happening: Happening) -> Frame | None:
@@ -362,39 +380,9 @@ def frame_of(happening: Happening) -> Frame | None:
             return None
 
 
-def bot_audio(encoded: EncodedAudio, item_id: str) -> Frame:
+def bot_audio(encoded: EncodedAudio, item_id: str | None) -> Frame:
     """Return the frame of a piece of an item: pipecat's for PCM; for PCMU ours, its payload untouched."""
     audio_format = encoded.audio_format
     if audio_format.encoding is not Encoding.PCM:
         return OutputEncodedAudioFrame(encoded, context_id=item_id)
     return TTSAudioRawFrame(encoded.audio, audio_format.sample_rate, audio_format.channels, context_id=item_id)
-
-
-class Alarm:
-    """Rings once, at the time it was last set to.
-
-    Args:
-        ring: Called when it is time.
-        clock: Monotonic seconds.
-    """
-
-    def __init__(self, ring: Callable[[], object], clock: Callable[[], float]) -> None:
-        self._ring = ring
-        self._clock = clock
-        self._due: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def set(self, due: float | None) -> None:
-        """Ring at `due`, in s, instead of any time before; None for never."""
-        if due == self._due:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._due = due
-        if due is not None:
-            delay_s = max(due - self._clock(), 0.0)
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._is_due)
-
-    def _is_due(self) -> None:
-        self._due = self._timer = None
-        self._ring()

@@ -71,6 +71,10 @@ class SocketRefusedError(TransportsError):
         self.retry_after_s = retry_after_s
 
 
+class HandshakeLateError(SocketRefusedError):
+    """A WebSocket handshake was not answered in time."""
+
+
 class FormatMismatchError(TransportsError):
     """A processor was offered audio it does not take.
 

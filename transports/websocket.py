@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import picows
 
-from .errors import SocketBacklogError, SocketClosedError, SocketRefusedError
+from .errors import HandshakeLateError, SocketBacklogError, SocketClosedError, SocketRefusedError
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """A larger message closes the socket with 1009. The model may send 15 MiB in one event."""
@@ -226,7 +226,7 @@ async def connect(url: str, *, headers: Mapping[str, str], deadline_s: float) ->
             float(retry_after) if retry_after.isdigit() else None,
         ) from refusal
     except TimeoutError as late:
-        raise SocketRefusedError(f"no connection within {deadline_s:g} s") from late
+        raise HandshakeLateError(f"no connection within {deadline_s:g} s") from late
     except (OSError, picows.WSError, picows.WSInvalidURL) as failure:
         raise SocketRefusedError(f"no connection: {failure}") from failure
     if not isinstance(listener, PicowsSocket):

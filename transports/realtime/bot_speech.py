@@ -80,6 +80,16 @@ class BotSpeech:
             self.playhead.sent(duration_ms, now, item.item_id)
         return [*began, BotAudio(item.item_id, encoded)]
 
+    def prerecorded(self, item_id: str, text: str, audio: EncodedAudio, now: float) -> list[Happening]:
+        """Pass on speech that no model makes, whole; no server's session holds it as an item of its own."""
+        item = self._items.open(item_id, "")
+        item.text = text
+        item.generated_ms = audio.duration_ms
+        item.complete = item.erased = True
+        if self.assumed:
+            self.playhead.sent(item.generated_ms, now, item_id)
+        return [BotStarted(item_id), BotAudio(item_id, audio), BotStopped(item_id)]
+
     def transcript(self, event: TranscriptDelta | TranscriptDone) -> None:
         """Take a piece of an item's transcript, or the whole of it."""
         if not self._items.is_closed(event.item_id):
@@ -98,6 +108,27 @@ class BotSpeech:
     def response_over(self, response_id: str, now: float) -> list[Happening]:
         """Note that a response is over, and with it its items."""
         return [*self._complete(self._items.of(response_id)), *self.settle(now)]
+
+    def of(self, response_id: str) -> list[BotItem]:
+        """Return the items of a response that are not closed."""
+        return self._items.of(response_id)
+
+    def lost(self, now: float) -> list[Happening]:
+        """Note that the session is gone: what came is played on, and no server holds it any more."""
+        for item in self._items:
+            item.text = item.whole_words
+            item.erased = True
+        return [*self._complete(list(self._items)), *self.settle(now)]
+
+    def words(self, now: float) -> dict[str, str]:
+        """Return, for every item that is not closed, the words the caller has heard and will hear."""
+        words: dict[str, str] = {}
+        for item in self._items:
+            heard_ms = item.generated_ms
+            if item.cut:
+                heard_ms = self._heard_ms(item, now) if item.heard_ms is None else item.heard_ms
+            words[item.item_id] = item.words_heard(heard_ms)
+        return words
 
     # What the caller hears.
 

@@ -1,51 +1,20 @@
-"""The caller's side of a session: audio that waits for it, speech, turns in the order they were spoken."""
+"""The caller's side of a session: who has the word, and turns in the order they were spoken."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from ..frames import CallerTurnFrame, EncodedAudio, UsageFrame
+from ..frames import CallerTurnFrame, UsageFrame
 from .events import AudioCommitted, CallerTranscribed, CallerTranscriptionFailed, SpeechStopped
 from .faults import Faults
 from .happenings import CallerStopped, Happening
 from .prices import price, transcription_tokens
-
-MAX_HELD_MS = 30_000.0
-"""Caller audio that waits for the session; the oldest is dropped beyond it."""
 
 MAX_WAITING_TURNS = 4
 """Turns that wait for the transcript of an earlier one; then it is given up."""
 
 ANSWER_DEADLINE_S = 3.0
 """How long the server may take to begin its answer to a turn; then a response that is owed is asked for."""
-
-
-class HeldAudio:
-    """Caller audio that can't be sent yet.
-
-    Attributes:
-        dropped: Packets that found no room.
-    """
-
-    def __init__(self) -> None:
-        self.dropped = 0
-        self._packets: deque[EncodedAudio] = deque()
-        self._held_ms = 0.0
-
-    def hold(self, packet: EncodedAudio) -> None:
-        """Keep a packet, and drop the oldest for it when there is no room."""
-        self._packets.append(packet)
-        self._held_ms += packet.duration_ms
-        while self._held_ms > MAX_HELD_MS:
-            self._held_ms -= self._packets.popleft().duration_ms
-            self.dropped += 1
-
-    def release(self) -> Iterator[EncodedAudio]:
-        """Give out what is held, in order."""
-        while self._packets:
-            yield self._packets.popleft()
-        self._held_ms = 0.0
 
 
 class CallerSpeech:
@@ -86,6 +55,13 @@ class CallerSpeech:
         self.answer_due = now + ANSWER_DEADLINE_S if self._answered_by_server else None
         return [CallerStopped()]
 
+    def lost(self) -> list[Happening]:
+        """Note that the session is gone: nobody tells of the caller until another one does."""
+        stopped: list[Happening] = [CallerStopped()] if self.speaks else []
+        self.speaks = False
+        self.answer_due = None
+        return stopped
+
     def response_began(self) -> None:
         """Note that the server owes nothing any more."""
         self.answer_due = None
@@ -124,6 +100,11 @@ class CallerTurns:
         fault = self._faults.report(code, "a turn of the caller's was not transcribed", now)
         self._texts[event.item_id] = ""
         return [*fault, *self._complete(now)]
+
+    @property
+    def complete(self) -> bool:
+        """Whether no transcript is waited for."""
+        return not self._texts
 
     def ended(self, now: float) -> list[CallerTurnFrame]:
         """Return every turn that is left: no more transcripts will come."""

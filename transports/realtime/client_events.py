@@ -41,17 +41,40 @@ def function_tool(tool: ToolSchema) -> dict[str, Any]:
     }
 
 
-def add_message(role: str, text: str) -> bytes:
-    """Add a message to the conversation; `role` is ``user``, ``system`` or ``assistant``."""
+def add_message(role: str, text: str, item_id: str | None = None, *, after: str | None = None) -> bytes:
+    """Add a message to the conversation.
+
+    Args:
+        role: ``user``, ``system`` or ``assistant``.
+        text: What it says.
+        item_id: The item's id, 32 characters at the most; the server makes one up without.
+        after: The item it follows, ``root`` to make it the first; without, it becomes the last.
+    """
     kind = "output_text" if role == "assistant" else "input_text"
-    item = {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
-    return _encode({"type": "conversation.item.create", "item": item})
+    return _add({"type": "message", "role": role, "content": [{"type": kind, "text": text}]}, item_id, after)
 
 
-def add_tool_output(call_id: str, output: str) -> bytes:
+def add_spoken_message(payload: str, item_id: str) -> bytes:
+    """Add what the caller said as audio, base64 in the session's input format."""
+    content = [{"type": "input_audio", "audio": payload}]
+    return _add({"type": "message", "role": "user", "content": content}, item_id)
+
+
+def add_tool_call(call_id: str, tool_name: str, arguments: str, item_id: str) -> bytes:
+    """Add a function call that the model has made before; `arguments` is JSON text."""
+    call = {"type": "function_call", "call_id": call_id, "name": tool_name, "arguments": arguments}
+    return _add(call, item_id)
+
+
+def _add(item: dict[str, Any], item_id: str | None = None, after: str | None = None) -> bytes:
+    place = {} if after is None else {"previous_item_id": after}
+    given = {} if item_id is None else {"id": item_id}
+    return _encode({"type": "conversation.item.create", "item": item | given, **place})
+
+
+def add_tool_output(call_id: str, output: str, item_id: str | None = None) -> bytes:
     """Answer a function call; `output` is text, for callpipe's tools JSON."""
-    item = {"type": "function_call_output", "call_id": call_id, "output": output}
-    return _encode({"type": "conversation.item.create", "item": item})
+    return _add({"type": "function_call_output", "call_id": call_id, "output": output}, item_id)
 
 
 def truncate_item(item_id: str, content_index: int, audio_end_ms: int) -> bytes:

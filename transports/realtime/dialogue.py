@@ -149,17 +149,22 @@ class Dialogue:
         item = Item(type="function_call", call_id=event.call_id, name=event.name, arguments=event.arguments)
         return self.tool_call(item, event.response_id)
 
-    def tool_answered(self, call_id: str, output: str, now: float, *, ends_call: bool) -> None:
-        """Send a tool's output, once; want the model to go on when the response's calls are all answered."""
+    def tool_answered(self, call_id: str, output: str, now: float, *, ends_call: bool) -> bool:
+        """Send a tool's output, once; want the model to go on when the response's calls are all answered.
+
+        Returns:
+            Whether the call was one that waits for its answer.
+        """
         self._fillers.drop(call_id)
         response_id = self._calls.answered(call_id)
         if response_id is None:
-            return
+            return False
         self._outbox.append(add_tool_output(call_id, output))
         if ends_call:
             self.farewell.ask(now)
         if self.responses.is_over(response_id):
             self._follow_up(response_id)
+        return True
 
     def item_added(self, event: ItemAdded, _now: float) -> Sequence[Happening]:
         """Note the echo of a tool's output: the conversation holds it."""
@@ -183,6 +188,19 @@ class Dialogue:
         due = self.filler_due(silent_since)
         if due is not None and now >= due:
             self.responses.want(Wish(say_exactly(self._fillers.take(silent_since)), alone=True, filler=True))
+
+    def has_called(self, response_id: str) -> bool:
+        """Whether a response has called a tool."""
+        return self._calls.made_by(response_id)
+
+    def lost(self, owed: Wish | None) -> None:
+        """Note that the session is gone; `owed` is what is left of its live response."""
+        live = self.responses.live
+        if live is not None and live.response_id:
+            self.over(live.response_id)
+        self.responses.lost(owed)
+        if owed is not None:
+            self.farewell.spoken = False
 
     def goodbye_given(self) -> bool:
         """Whether the goodbye is generated, and nothing is being said after it."""

@@ -58,9 +58,10 @@ class ErrorDetail(msgspec.Struct, frozen=True):
 
 
 class SessionInfo(msgspec.Struct, frozen=True):
-    """The session as the server has set it up."""
+    """The session as the server has set it up; it ends at `expires_at`, in seconds of Unix time."""
 
     model: str | None = None
+    expires_at: float | None = None
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -152,9 +153,14 @@ class ErrorEvent(msgspec.Struct, frozen=True, tag="error"):
 
 
 class SpeechStarted(msgspec.Struct, frozen=True, tag="input_audio_buffer.speech_started"):
-    """The caller begins to speak."""
+    """The caller begins to speak.
+
+    Attributes:
+        audio_start_ms: Where the turn begins in all audio that was appended, what is kept before it included.
+    """
 
     item_id: str = ""
+    audio_start_ms: float | None = None
 
 
 class SpeechStopped(msgspec.Struct, frozen=True, tag="input_audio_buffer.speech_stopped"):
@@ -209,6 +215,13 @@ class ResponseDone(msgspec.Struct, frozen=True, tag="response.done"):
     """A response is over, whatever its status."""
 
     response: Response
+
+
+class OutputItemAdded(msgspec.Struct, frozen=True, tag="response.output_item.added"):
+    """An item of a response begins."""
+
+    response_id: str
+    item: Item
 
 
 class OutputItemDone(msgspec.Struct, frozen=True, tag="response.output_item.done"):
@@ -280,13 +293,13 @@ _UNUSED = """
     rate_limits.updated response.content_part.added response.content_part.done
     response.function_call_arguments.delta response.mcp_call.completed response.mcp_call.failed
     response.mcp_call.in_progress response.mcp_call_arguments.delta response.mcp_call_arguments.done
-    response.output_item.added response.output_text.delta response.output_text.done
+    response.output_text.delta response.output_text.done
     session.created
 """
 
 _USED = (
     AudioDelta | TranscriptDelta | AudioDone | TranscriptDone | FunctionCallDone | OutputItemDone
-    | ResponseCreated | ResponseDone | SpeechStarted | SpeechStopped | AudioCommitted
+    | OutputItemAdded | ResponseCreated | ResponseDone | SpeechStarted | SpeechStopped | AudioCommitted
     | CallerTranscribed | CallerTranscriptionFailed | ItemAdded | SessionUpdated | ErrorEvent
 )  # fmt: skip
 

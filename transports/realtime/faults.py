@@ -24,6 +24,18 @@ HARMLESS_ERRORS = frozenset(
 """Errors that come of two sides acting at once. They are counted, not reported."""
 
 
+LASTING_ERRORS = frozenset(
+    {
+        "account_deactivated",
+        "billing_hard_limit_reached",
+        "insufficient_quota",
+        "invalid_api_key",
+        "model_not_found",
+    }
+)
+"""Errors that this place answers with until somebody mends it."""
+
+
 class Faults:
     """Counts faults by code.
 

@@ -45,16 +45,23 @@ class CallerCutIn:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionRefused:
-    """The session cannot be used: its settings were refused, or never confirmed.
+class SessionGone:
+    """The server's session is of no use any more, although its socket is open.
 
     Attributes:
-        code: The server's error code, or ``timeout``.
-        explanation: The server's words.
+        code: The server's error code.
+        explanation: What happened, without any of the conversation's content.
+        lasting: This place would refuse another session as well.
     """
 
     code: str
     explanation: str
+    lasting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceToCover:
+    """The caller is owed an answer, and hears nothing because a session was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,6 @@ class CallOver:
 
 Happening = (
     CallEventFrame | ToolCallFrame | BotStarted | BotAudio | BotStopped | CallerStarted | CallerStopped
-    | CallerCutIn | SessionRefused | CallOver
+    | CallerCutIn | SessionGone | SilenceToCover | CallOver
 )  # fmt: skip
 """What a session's methods return, in the order it happened."""

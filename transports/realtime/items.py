@@ -51,6 +51,11 @@ class BotItem:
         """Whether it has begun to be passed on, and more may come."""
         return self.generated_ms > 0 and not self.complete and not self.cut
 
+    @property
+    def whole_words(self) -> str:
+        """The words whose audio came whole: of an item that broke off all but the last."""
+        return self.text if self.complete else self.text.rstrip().rpartition(" ")[0].rstrip()
+
     def is_heard(self, heard_ms: float) -> bool:
         """Whether an item heard this far was heard to its end."""
         return self.complete and not self.late and heard_ms >= self.generated_ms - HEARD_TOLERANCE_MS
@@ -69,6 +74,10 @@ class BotItem:
             return delete_item(self.item_id)
         return truncate_item(self.item_id, self.content_index, heard_ms)
 
+    def words_heard(self, heard_ms: float) -> str:
+        """Return the words of which so many milliseconds hold all the sound."""
+        return heard_words(self.text, heard_ms / self.generated_ms if self.generated_ms else 0.0)
+
     def turn(self, now: float) -> BotTurnFrame:
         """Return the item as a turn of the conversation."""
         heard_ms = min(self.heard_ms or 0.0, self.generated_ms)
@@ -76,7 +85,7 @@ class BotItem:
             at=now,
             item_id=self.item_id,
             text=self.text,
-            heard_text=heard_words(self.text, heard_ms / self.generated_ms if self.generated_ms else 0.0),
+            heard_text=self.words_heard(heard_ms),
             generated_ms=self.generated_ms,
             heard_ms=heard_ms,
             interrupted=self.cut,

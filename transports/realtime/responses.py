@@ -21,12 +21,14 @@ class Wish:
     Attributes:
         instructions: They stand in for the session's in it; None for a response that goes on with the
             conversation.
+        words: What the instructions want said, where they want nothing else.
         alone: The model sees nothing but these instructions, and may call no tool.
         lasting: It is wanted again when the caller cuts in before its first word.
         filler: It passes the time while a tool runs.
     """
 
     instructions: str | None = field(default=None, repr=False)
+    words: str | None = field(default=None, repr=False)
     alone: bool = False
     lasting: bool = False
     filler: bool = False
@@ -49,12 +51,14 @@ class LiveResponse:
         response_id: The server's id; empty while it is only known that one is in progress.
         spoke: Audio of it has been passed on.
         cut: An interruption ended it; its audio is dropped.
+        calling: A function call of it has begun.
         wish: What it was asked for; None for one the server began by itself.
     """
 
     response_id: str
     spoke: bool = False
     cut: bool = False
+    calling: bool = False
     wish: Wish | None = None
 
 
@@ -103,6 +107,19 @@ class Responses:
         else:
             wish = None if asked is None or asked.cancelled else asked.wish
         if wish is not None and wish.lasting:
+            self._wanted.appendleft(wish)
+
+    def lost(self, owed: Wish | None) -> None:
+        """Note that the session is gone; `owed` is what is left of its live response."""
+        asked, self._asked, self.live = self._asked, None, None
+        if asked is not None and not asked.cancelled:
+            self.want_first(asked.wish)
+        if owed is not None:
+            self.want_first(owed)
+
+    def want_first(self, wish: Wish) -> None:
+        """Remember to ask for a response again, before any other."""
+        if not wish.filler and not (wish == GO_ON and GO_ON in self._wanted):
             self._wanted.appendleft(wish)
 
     def satisfied(self) -> None:

@@ -24,7 +24,7 @@ from .responses import GO_ON, Wish, say_exactly
 
 
 class Steering:
-    """Does what steering frames ask, and keeps what can't be sent before the session is ready.
+    """Does what steering frames ask.
 
     Args:
         dialogue: Who is asked for responses.
@@ -40,20 +40,13 @@ class Steering:
         self._dialogue = dialogue
         self._caller = caller
         self._outbox = outbox
-        self._waiting: list[bytes] = []
 
-    def take(self, frame: SteeringFrame, now: float, *, ready: bool) -> None:
-        """Do what a frame asks.
-
-        Args:
-            frame: The frame.
-            now: The current time in s.
-            ready: The server has confirmed the settings, so it may be told more.
-        """
-        outbox = self._outbox if ready else self._waiting
+    def take(self, frame: SteeringFrame, now: float) -> None:
+        """Do what a frame asks; a session that is yet to be opened is told the same in other ways."""
+        outbox = self._outbox
         match frame:
             case SayFrame(text=text):
-                self._dialogue.responses.want(Wish(say_exactly(text), alone=True, lasting=True))
+                self._dialogue.responses.want(Wish(say_exactly(text), text, alone=True, lasting=True))
             case TellFrame(text=text, respond=respond):
                 outbox.append(add_message("system", text))
                 if respond:
@@ -76,11 +69,6 @@ class Steering:
                 self._dialogue.tool_runs(call_id, text, after_ms=after_ms, now=now)
             case _:
                 pass
-
-    def ready(self) -> None:
-        """The session is ready: send what has waited for it."""
-        self._outbox += self._waiting
-        self._waiting.clear()
 
 
 def changes(frame: ChangeFrame) -> dict[str, Any]:

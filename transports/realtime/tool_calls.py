@@ -38,6 +38,10 @@ class ToolCalls:
         call = self._calls.get(call_id)
         return call is not None and not call.answered
 
+    def made_by(self, response_id: str) -> bool:
+        """Whether a response made calls."""
+        return any(call.response_id == response_id for call in self._calls.values())
+
     def answered(self, call_id: str) -> str | None:
         """Note that a call's output is sent; return its response, or None for an unknown or answered call."""
         call = self._calls.get(call_id)

@@ -13,6 +13,7 @@ import pytest
 from callpipe.transports.audio.playhead import Playhead
 from callpipe.transports.realtime.events import parse
 from callpipe.transports.realtime.happenings import BotAudio, Happening
+from callpipe.transports.realtime.opening import Opened
 from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings
 
@@ -49,10 +50,20 @@ class Server:
         self.happened: list[Happening] = []
         self._events = 0
         self._requests: list[dict[str, str]] = []
-        self.session.opened(self.now, connecting_since=self.now - 0.2)
         if ready:
-            self.sent()
-            self.says("session.updated")
+            self.opens()
+
+    def opens(self) -> Sequence[Happening]:
+        """A session of the server's is set up."""
+        model = self.settings.model
+        set_up = self.session.set_up(model)
+        opened = Opened(model, asked_for=model, set_up=set_up, connect_ms=200, socket_ms=100)
+        return self._noted(self.session.opened(opened, self.now))
+
+    def loses(self) -> Sequence[Happening]:
+        """The socket is gone."""
+        self._requests.clear()
+        return self._noted(self.session.lost(self.now))
 
     def says(self, event_type: str, **changes: Any) -> Sequence[Happening]:
         self._events += 1

@@ -43,6 +43,7 @@ USED = {
     "response.output_audio.done": events.AudioDone,
     "response.output_audio_transcript.delta": events.TranscriptDelta,
     "response.output_audio_transcript.done": events.TranscriptDone,
+    "response.output_item.added": events.OutputItemAdded,
     "response.output_item.done": events.OutputItemDone,
     "session.updated": events.SessionUpdated,
 }

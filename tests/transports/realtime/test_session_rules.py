@@ -20,6 +20,7 @@ from callpipe.transports.audio.playhead import Playhead
 from callpipe.transports.frames import EncodedAudio, PlayoutClearedFrame, ToolCallFrame
 from callpipe.transports.realtime.events import MalformedEventError, parse
 from callpipe.transports.realtime.happenings import BotAudio, CallerCutIn, CallOver, Happening
+from callpipe.transports.realtime.opening import Opened
 from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings, ServerVad
 from callpipe.transports.steering import (
@@ -83,9 +84,8 @@ class AnyServer(RuleBasedStateMachine):
         self.over = 0
         self.response_of: dict[str, str] = {}
         self.clears: deque[PlayoutClearedFrame] = deque()
-        self.session.opened(self.now, connecting_since=self.now)
-        self.session.outbox.clear()
-        self.noted(self.session.receive(parse(READY), self.now))
+        self.session.opened(Opened("m", asked_for="m", set_up=self.session.set_up("m")), self.now)
+        self.drain()
         if transport:
             self.session.adopt_playhead(self.playhead)
 
@@ -408,8 +408,7 @@ TestAnyServer = AnyServer.TestCase
 def test_a_hundred_thousand_fuzzed_events_leave_the_session_working() -> None:
     chance = random.Random(20261120)
     session = RealtimeSession(RealtimeSettings())
-    session.opened(0.0, connecting_since=0.0)
-    session.receive(parse(READY), 0.0)
+    session.opened(Opened("m", asked_for="m"), 0.0)
     golden = [
         path.read_text() for path in sorted(PACKETS.glob("*.json")) if "output_audio.delta" not in path.name
     ]

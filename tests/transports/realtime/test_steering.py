@@ -91,7 +91,7 @@ def test_it_waits_for_the_session(serve: Serve) -> None:
     server.session.steer(SayFrame("Welcome back."), server.now)
     assert server.sent() == []
 
-    server.says("session.updated")
+    server.opens()
     message, first = server.sent()
     assert message["item"]["content"] == [{"type": "input_text", "text": "The caller is a guest."}]
     server._requests.append(first["response"]["metadata"])  # pyright: ignore[reportPrivateUsage]

@@ -1,0 +1,125 @@
+"""The caller's audio that no turn holds yet: what a session that takes over has to be given."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..audio.formats import Encoding
+from ..audio.g711 import decode_alaw, decode_mulaw
+from ..frames import EncodedAudio
+
+MAX_HELD_MS = 30_000.0
+"""Caller audio that is kept; the oldest is dropped beyond it."""
+
+LEAD_MS = 2_000.0
+"""What is kept of a silent caller: the server tells of speech later than it begins."""
+
+QUIET = 400.0
+"""The loudness (root mean square of 16-bit samples) below which nobody speaks: -38 dB of full scale."""
+
+
+class CallerAudio:
+    """Keeps the caller's audio from the start of their utterance, on the server's time line.
+
+    The server counts milliseconds of all audio that it was sent; a new session counts from 0.
+
+    Args:
+        detects_turns: The server tells where turns begin and end.
+
+    Attributes:
+        dropped: Packets that found no room.
+    """
+
+    def __init__(self, *, detects_turns: bool) -> None:
+        self.dropped = 0
+        self._detects_turns = detects_turns
+        self._packets: deque[tuple[float, EncodedAudio]] = deque()
+        self._ends_ms = 0.0
+        self._kept_ms = 0.0
+        self._speaking = False
+
+    def hold(self, packet: EncodedAudio) -> None:
+        """Keep a packet, and drop the oldest for it when there is no room."""
+        self._ends_ms += packet.duration_ms
+        self._kept_ms += packet.duration_ms
+        self._packets.append((self._ends_ms, packet))
+        while self._kept_ms > MAX_HELD_MS:
+            self._pop()
+            self.dropped += 1
+
+    def heard_of(self) -> None:
+        """Note a sign of life of the server's: had the caller begun to speak before, it would have told."""
+        if self._detects_turns and not self._speaking:
+            self._forget(self._ends_ms - LEAD_MS)
+
+    def started(self, audio_start_ms: float | None) -> None:
+        """Note where the caller's utterance begins."""
+        self._speaking = True
+        if audio_start_ms is not None:
+            self._forget(audio_start_ms)
+
+    def ended(self, audio_end_ms: float | None = None) -> list[EncodedAudio]:
+        """Note where a turn ends, None for here; return its audio, which is not kept any more."""
+        self._speaking = False
+        return self._forget(self._ends_ms if audio_end_ms is None else audio_end_ms)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._speaking = False
+        self._packets.clear()
+        self._kept_ms = 0.0
+
+    def put_back(self, turn: list[EncodedAudio]) -> None:
+        """Keep a turn's audio again, before what is kept now."""
+        later = [packet for _, packet in self._packets]
+        self.clear()
+        for packet in [*turn, *later]:
+            self.hold(packet)
+
+    def restart(self) -> Iterator[EncodedAudio]:
+        """Give out what a new session has to be sent, in order; it stays kept."""
+        kept = [packet for _, packet in self._packets]
+        self.clear()
+        self._ends_ms = 0.0
+        for packet in kept:
+            self.hold(packet)
+            yield packet
+
+    def is_quiet(self, duration_ms: float) -> bool:
+        """Whether the last so many milliseconds were kept, and hold no speech."""
+        since_ms = self._ends_ms - duration_ms
+        newest = [packet for ends_ms, packet in self._packets if ends_ms > since_ms]
+        covered_ms = sum(packet.duration_ms for packet in newest)
+        return covered_ms >= duration_ms and loudness(newest) < QUIET
+
+    def _forget(self, until_ms: float) -> list[EncodedAudio]:
+        forgotten: list[EncodedAudio] = []
+        # A packet belongs to where most of it lies.
+        while self._packets and self._packets[0][0] - self._packets[0][1].duration_ms / 2 < until_ms:
+            forgotten.append(self._pop())
+        return forgotten
+
+    def _pop(self) -> EncodedAudio:
+        packet = self._packets.popleft()[1]
+        self._kept_ms -= packet.duration_ms
+        return packet
+
+
+def loudness(packets: list[EncodedAudio]) -> float:
+    """Return the root mean square of the samples of some audio, as if they had 16 bits; 0 for none."""
+    samples = np.frombuffer(b"".join(_linear(packet) for packet in packets), "<i2").astype(np.float64)
+    return float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
+
+
+def _linear(packet: EncodedAudio) -> bytes:
+    audio = packet.audio
+    match packet.audio_format.encoding:
+        case Encoding.PCMU:
+            return decode_mulaw(audio)
+        case Encoding.PCMA:
+            return decode_alaw(audio)
+        case Encoding.PCM:
+            return audio[: len(audio) // 2 * 2]
