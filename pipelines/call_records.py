@@ -16,12 +16,14 @@ from loguru import logger
 from callpipe.processors.disk import open_private, shared_writer, write_all
 
 from .bot import Bot
-from .call_index import CallIndex
+from .call_index import CallIndex, IndexedCall
 from .journal import Journal, figures, read_journal, transcript
 from .ongoing import OngoingCall
 
 FLUSH_DEADLINE_S = 5.0
 """How long the end of a call waits for a slow disk."""
+
+MAX_CALLS_OF_A_DAY = 100_000
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
@@ -43,6 +45,10 @@ class CallRecords:
         """Return where a call's files are kept. An id that is no plain file name is kept by its hash."""
         plain = _PLAIN_ID.fullmatch(call_id)
         return self._calls / (call_id if plain else hashlib.sha256(call_id.encode()).hexdigest()[:32])
+
+    def today(self) -> list[IndexedCall]:
+        """Return the calls that began today, in UTC, and some before. It blocks while it reads."""
+        return self._index.recent(MAX_CALLS_OF_A_DAY)
 
     def begin(self, bot: Bot, ongoing: OngoingCall, *, recorded: bool) -> Journal:
         """Begin a call's journal and enter the call into the index."""

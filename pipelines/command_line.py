@@ -15,6 +15,7 @@ from rich.table import Table
 
 from callpipe.transports.audio.formats import AudioFormat
 from callpipe.transports.errors import CallpipeError
+from callpipe.transports.realtime.prices import use_prices
 
 from . import emulate
 from .bot import Bot, load_bot, loading_error
@@ -26,6 +27,7 @@ from .journal import read_journal, transcript
 from .pipeline import Pipeline
 from .server import Server
 from .settings import Settings, load_settings
+from .spending import Spending
 from .switchboard import Switchboard
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -95,7 +97,9 @@ def serve(
         if bot.name in {other.name for other in bots[:number]}:
             raise BotLoadError(bot.path, None, f"another bot is called {bot.name!r} too")
         _check_needs(bot, settings)
-    uvloop.run(_serve(bots, settings, host, port))
+    use_prices(settings.prices)
+    records = CallRecords(settings.data_dir)
+    uvloop.run(_serve(bots, settings, records, Spending.resumed(settings, records), (host, port)))
 
 
 @app.command()
@@ -151,9 +155,11 @@ def show_call(call_id: Annotated[str, typer.Argument(help="The call's id, or how
         console.print(transcript(read_journal(Path(call.journal))), soft_wrap=True, markup=False)
 
 
-async def _serve(bots: list[Bot], settings: Settings, host: str, port: int) -> None:
-    switchboard = Switchboard(bots, settings, CallRecords(settings.data_dir))
-    server = Server(switchboard, settings, Server.listen(host, port))
+async def _serve(
+    bots: list[Bot], settings: Settings, records: CallRecords, spending: Spending, address: tuple[str, int]
+) -> None:
+    switchboard = Switchboard(bots, settings, records, spending=spending)
+    server = Server(switchboard, settings, Server.listen(*address))
     public = settings.serving().public_url
     for bot in bots:
         logger.info("{} {} answers at {}/bandwidth/{}/initiate", bot.name, bot.version, public, bot.name)

@@ -16,6 +16,7 @@ from callpipe.transports.bandwidth.transport import BandwidthTransport
 from callpipe.transports.websocket import Connect, WebSocket, connect
 
 from .bot import Bot
+from .budget import CallBudget
 from .call import Call
 from .call_life import CallLife, Deadlines
 from .call_records import CallRecords
@@ -23,6 +24,7 @@ from .journal import Journal, JournalObserver
 from .loop_lag import LoopLag
 from .ongoing import Apologise, Generation, OngoingCall
 from .settings import Settings
+from .spending import Spending
 
 MAX_PREPARED = 100
 """Pipelines that may wait for a media stream at a time; those of further calls are built when it starts."""
@@ -42,6 +44,7 @@ class ServedCall:
         bot: The bot that answers it.
         ongoing: Its generations.
         journal: Its journal.
+        budget: What it may cost; None without a limit.
         lives: The pipelines that run, by the number of their generation: usually one, and two while the next
             generation is prepared before the last one has ended.
     """
@@ -49,6 +52,7 @@ class ServedCall:
     bot: Bot
     ongoing: OngoingCall
     journal: Journal
+    budget: CallBudget | None = None
     lives: dict[int, CallLife] = field(default_factory=dict[int, CallLife])
 
 
@@ -59,6 +63,7 @@ class Lives:
         settings: The operator's settings.
         records: Where calls are written down.
         observers: What watches each call's pipeline, beside the journal.
+        spending: What calls may cost.
         connect: Opens the models' sockets.
         deadlines: How long the stages of a call may take.
         ended: Awaited when a generation's pipeline has ended, with its number and why.
@@ -75,6 +80,7 @@ class Lives:
         records: CallRecords,
         *,
         observers: Observers,
+        spending: Spending,
         connect: Connect = connect,
         deadlines: Deadlines | None = None,
         ended: Callable[[ServedCall, int, str], Awaitable[None]],
@@ -84,6 +90,7 @@ class Lives:
         self._settings = settings
         self._records = records
         self._observers = observers
+        self._spending = spending
         self._connect = connect
         self._deadlines = deadlines
         self._ended = ended
@@ -166,7 +173,8 @@ class Lives:
 
     def _begin(self, served: ServedCall, generation: Generation) -> CallLife | None:
         call = self._call(served, generation)
-        observers = [JournalObserver(served.journal), *self._observers(call)]
+        budget = self._spending.observers(call, served.journal, served.budget)
+        observers = [JournalObserver(served.journal), *budget, *self._observers(call)]
         life = CallLife(served.bot, call, served.ongoing, observers=observers, deadlines=self._deadlines)
         if not life.build():
             return None

@@ -28,6 +28,7 @@ from .loop_lag import Lags
 from .ongoing import Apologise, Generation, HangUp, OngoingCall, OngoingCalls
 from .second_way import SecondWay, voice_api
 from .settings import Recording, Settings
+from .spending import Spending
 
 START_DEADLINE_S = 10.0
 """The carrier's `start` has to come this soon after the media socket has opened."""
@@ -49,6 +50,7 @@ class Switchboard:
         settings: The operator's settings.
         records: Where calls are written down.
         observers: What watches each call's pipeline, beside the journal.
+        spending: What calls may cost; by default what the settings say, from zero.
         connect: Opens the models' sockets.
         deadlines: How long the stages of a call may take.
         second_way: Brings BXML the carrier does not come for; by the settings' Voice API when None.
@@ -66,6 +68,7 @@ class Switchboard:
         records: CallRecords,
         *,
         observers: Observers = lambda _call: [],
+        spending: Spending | None = None,
         connect: Connect = connect,
         deadlines: Deadlines | None = None,
         second_way: SecondWay | None = None,
@@ -76,6 +79,7 @@ class Switchboard:
         self._settings = settings
         self._serving = settings.serving()
         self._records = records
+        self._spending = spending or Spending(settings)
         self._second_way = second_way or SecondWay(voice_api(settings, clock))
         self._clock = clock
         self._ongoing = OngoingCalls(clock)
@@ -84,6 +88,7 @@ class Switchboard:
             settings,
             records,
             observers=observers,
+            spending=self._spending,
             connect=connect,
             deadlines=deadlines,
             ended=self._generation_ended,
@@ -117,7 +122,8 @@ class Switchboard:
         if call_id not in self._calls:
             recorded = self._settings.recording is not Recording.OFF
             journal = self._records.begin(self._bots[bot], ongoing, recorded=recorded)
-            self._calls[call_id] = ServedCall(self._bots[bot], ongoing, journal)
+            budget = self._spending.call_budget()
+            self._calls[call_id] = ServedCall(self._bots[bot], ongoing, journal, budget)
         opened = functools.partial(self._open, self._calls[call_id])
         return self._answered(ongoing, "initiate", 1, opened)
 
@@ -179,6 +185,8 @@ class Switchboard:
         return ongoing.answers[key]
 
     def _open(self, served: ServedCall) -> str:
+        if self._spending.exhausted:
+            return _apology(served, "the day's budget is spent")
         notice = answers.RECORDING_NOTICE if self._settings.recording is Recording.ANNOUNCE else None
         return self._stream(served, served.ongoing.open_generation(self._clock()), notice)
 
