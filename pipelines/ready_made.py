@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from pipecat.processors.frame_processor import FrameProcessor
 
 from callpipe.processors.mulaw import MulawDecoder, MulawEncoder
+from callpipe.processors.prerecorded import prerecorded
 from callpipe.processors.realtime import RealtimeLLM
 from callpipe.processors.recorder import Recorder
 from callpipe.processors.resampler import Resampler
 from callpipe.processors.tools import Tool, ToolRouter
-from callpipe.transports.audio.formats import PCM_24K, PCMU_8K, AudioFormat
+from callpipe.transports.audio.formats import PCM_24K, PCMU_8K
 from callpipe.transports.realtime.settings import RealtimeSettings
 
 from .call import Call
@@ -20,10 +22,17 @@ from .pipeline import Pipeline
 from .settings import Recording
 
 Tools = Sequence[Tool | Callable[..., Any]]
+Speech = Path | str | bytes
 
 
 def realtime_call(
-    call: Call, *, instructions: str, tools: Tools = (), greeting: str | None = None, **model: Any
+    call: Call,
+    *,
+    instructions: str,
+    tools: Tools = (),
+    greeting: str | None = None,
+    greeting_audio: Speech | None = None,
+    **model: Any,
 ) -> Pipeline:
     """Return the full chain: the caller's PCMU becomes PCM at 24 kHz for the model, and back.
 
@@ -32,19 +41,24 @@ def realtime_call(
         instructions: What the model is told to be and do.
         tools: The `@tool` functions it may call.
         greeting: What it says first; None lets the caller speak first.
+        greeting_audio: The greeting's words from a file or bytes, see `prerecorded`. The caller hears them as
+            soon as the media stream starts, whether the model is there yet or not.
         **model: Further fields of `RealtimeSettings`, such as ``voice`` or ``turn_detection``.
 
     Raises:
         PipelineFormatError: Never for this chain by itself.
+        PrerecordedSpeechError: `greeting_audio` can't be played.
+        ValueError: `greeting_audio` comes without `greeting`.
         pydantic.ValidationError: `RealtimeSettings` does not take one of `model`.
     """
+    settings = RealtimeSettings(instructions=instructions, audio_format=PCM_24K, **model)
     router = ToolRouter(tools)
     return Pipeline(
         [
             call.transport.input(),
             MulawDecoder(),
             Resampler(24_000),
-            _model(call, router, PCM_24K, instructions=instructions, greeting=greeting, model=model),
+            _model(call, router, settings, greeting, greeting_audio),
             router,
             *recorder(call),
             Resampler(8_000),
@@ -55,17 +69,24 @@ def realtime_call(
 
 
 def passthrough_call(
-    call: Call, *, instructions: str, tools: Tools = (), greeting: str | None = None, **model: Any
+    call: Call,
+    *,
+    instructions: str,
+    tools: Tools = (),
+    greeting: str | None = None,
+    greeting_audio: Speech | None = None,
+    **model: Any,
 ) -> Pipeline:
     """Return the short chain: the model speaks PCMU itself, and payloads pass untouched in base64.
 
     It adds the least delay and costs the least. Takes what `realtime_call` takes.
     """
+    settings = RealtimeSettings(instructions=instructions, audio_format=PCMU_8K, **model)
     router = ToolRouter(tools)
     return Pipeline(
         [
             call.transport.input(),
-            _model(call, router, PCMU_8K, instructions=instructions, greeting=greeting, model=model),
+            _model(call, router, settings, greeting, greeting_audio),
             router,
             *recorder(call),
             call.transport.output(),
@@ -81,19 +102,18 @@ def recorder(call: Call) -> list[FrameProcessor]:
 def _model(
     call: Call,
     router: ToolRouter,
-    audio_format: AudioFormat,
-    *,
-    instructions: str,
+    settings: RealtimeSettings,
     greeting: str | None,
-    model: dict[str, Any],
+    greeting_audio: Speech | None,
 ) -> RealtimeLLM:
     key = call.settings.openai_api_key
     return RealtimeLLM(
-        settings=RealtimeSettings(instructions=instructions, audio_format=audio_format, **model),
+        settings=settings,
         tools=router.tools,
         api_key=key.get_secret_value() if key is not None else "",
         base_url=call.settings.openai_base_url,
         greeting=greeting,
+        greeting_audio=None if greeting_audio is None else prerecorded(greeting_audio, settings.audio_format),
         connect=call.connect,
         clock=call.clock,
     )

@@ -89,6 +89,8 @@ class RealtimeLLM(MediaProcessor):
         api_key: The API's key. It is sent in the handshake and nowhere else.
         base_url: The API's address, http(s) or ws(s), without ``/realtime``.
         greeting: What the bot says first; None lets the caller begin.
+        greeting_audio: The greeting's words as audio, in the session's format (`prerecorded`): they are heard
+            without the model, which is told that the bot has said them.
         endpoints: Where else the model is reached, in the order in which they are tried.
         holding_phrase: Audio that the caller hears, once, when they would hear nothing for more than 0.8 s
             because a session was lost; in the session's format. The model does not know of it.
@@ -98,7 +100,8 @@ class RealtimeLLM(MediaProcessor):
         clock: Monotonic seconds, the call's clock.
 
     Raises:
-        FormatMismatchError: The holding phrase has another format than the session.
+        FormatMismatchError: The greeting's audio, or the holding phrase, has another format than the session.
+        ValueError: The greeting's audio comes without its words.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class RealtimeLLM(MediaProcessor):
         api_key: str,
         base_url: str = "https://api.openai.com/v1",
         greeting: str | None = None,
+        greeting_audio: EncodedAudio | None = None,
         endpoints: Sequence[RealtimeEndpoint] = (),
         holding_phrase: EncodedAudio | None = None,
         rollover_after_s: float = ROLLOVER_AFTER_S,
@@ -120,11 +124,18 @@ class RealtimeLLM(MediaProcessor):
         super().__init__(name=name)
         self.tools = tuple(tools)
         self._format = settings.audio_format
-        if holding_phrase is not None and holding_phrase.audio_format != self._format:
-            raise FormatMismatchError("bot", str(holding_phrase.audio_format), str(self._format))
+        for phrase in (greeting_audio, holding_phrase):
+            if phrase is not None and phrase.audio_format != self._format:
+                raise FormatMismatchError("bot", str(phrase.audio_format), str(self._format))
         self._holding_phrase = holding_phrase
         self._clock = clock
-        self._session = RealtimeSession(settings, tools=tools, greeting=greeting)
+        asked = greeting if greeting_audio is None else None
+        self._session = RealtimeSession(settings, tools=tools, greeting=asked)
+        self._greeted: Sequence[Happening] = ()
+        if greeting_audio is not None:
+            if not greeting:
+                raise ValueError("the model has to be told the words of greeting_audio: give greeting as well")
+            self._greeted = self._session.greeted(greeting, greeting_audio, clock())
         places = [RealtimeEndpoint(base_url, api_key), *endpoints]
         dialer = Dialer(
             Choice(places, breakers or PROCESS_BREAKERS),
@@ -191,6 +202,7 @@ class RealtimeLLM(MediaProcessor):
         match frame:
             case StartFrame():
                 await self.push_frame(frame, direction)
+                await self._tell(self._greeted, now)
                 self._started.set()
             case ToolResultFrame():
                 await self._tell(
