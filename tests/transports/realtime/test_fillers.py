@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from callpipe.transports.audio.playhead import Playhead
 from callpipe.transports.steering import FillerFrame
 
 if TYPE_CHECKING:
@@ -180,3 +181,18 @@ def test_no_filler_is_due_while_the_model_prepares_to_speak(serve: Serve) -> Non
     server.finishes()
 
     assert server.due() == pytest.approx(server.playhead.ends_at + 1.2)
+
+
+def test_words_that_still_wait_in_the_transport_are_no_silence(serve: Serve) -> None:
+    server = serve()
+    server.session.adopt_playhead(Playhead())  # the transport has sent nothing yet
+    server.begins()
+    server.spoken("item_1", 4000)
+    server.calls("call_1")
+    server.session.steer(FillerFrame("call_1", WAIT, 1200), server.now)
+    server.ends()
+    server.now += 3
+    server.session.due(server.now)
+
+    assert words(server) == []
+    assert server.session.next_due(server.now) is None
