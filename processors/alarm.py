@@ -6,6 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 
+RESOLUTION_S = 0.001
+"""The shortest time it is set to: sums of times round, and an alarm that rings too early is set again at once."""
+
+
 class Alarm:
     """Rings once, at the time it was last set to.
 
@@ -28,7 +32,7 @@ class Alarm:
             self._timer.cancel()
         self._due = due
         if due is not None:
-            delay_s = max(due - self._clock(), 0.0)
+            delay_s = max(due - self._clock(), RESOLUTION_S)
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._is_due)
 
     def _is_due(self) -> None:
