@@ -106,3 +106,15 @@ def test_a_place_older_than_what_is_remembered_is_not_guessed_far_off() -> None:
     [told] = times.went_out("item_1", 141.0, 141.0)
 
     assert told.measured_from == "notice"
+
+
+def test_a_place_on_an_old_sessions_time_line_is_nowhere() -> None:
+    times = talking(silence_ms=0.0, packets=500)
+    times.opened()
+    times.appended(20.0, 200.02)
+    times.caller_stopped(5_000.0, 201.0)
+    times.answered("item_1", 201.5)
+
+    [told] = times.went_out("item_1", 201.5, 201.5)
+
+    assert told.measured_from == "notice"
