@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from loguru import logger
 from pipecat.observers.base_observer import BaseObserver
 
+from callpipe.transports.audio.playhead import Playhead
 from callpipe.transports.bandwidth.errors import MediaFormatError
 from callpipe.transports.bandwidth.messages import StartMessage
 from callpipe.transports.bandwidth.transport import BandwidthTransport
@@ -190,7 +191,9 @@ class Lives:
             bot_version=served.bot.version,
             parties=served.ongoing.parties,
             settings=self._settings,
-            transport=BandwidthTransport(clock=self._clock),
+            transport=BandwidthTransport(
+                clock=self._clock, playhead=Playhead(prebuffer_ms=self._settings.prebuffer_ms)
+            ),
             folder=self._records.folder(served.ongoing.call_id),
             connect=self._connect,
             clock=self._clock,

@@ -36,6 +36,7 @@ def _url(*schemes: str) -> AfterValidator:
 
 
 Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(ge=0, le=2_000)]
 HttpUrl = Annotated[str, _url("http", "https")]
 ModelUrl = Annotated[str, _url("http", "https", "ws", "wss")]
 
@@ -79,6 +80,7 @@ class Settings(BaseSettings):
     )
     data_dir: Path = _variable("CALLPIPE_DATA_DIR", Path("callpipe-data"))
     recording: Recording = _variable("CALLPIPE_RECORDING", Recording.OFF)
+    prebuffer_ms: Milliseconds = _variable("CALLPIPE_PREBUFFER_MS", 0.0)
     prices: FilePath | None = _variable("CALLPIPE_PRICES", None)
     call_budget_usd: Dollars | None = _variable("CALLPIPE_CALL_BUDGET_USD", None)
     day_budget_usd: Dollars | None = _variable("CALLPIPE_DAY_BUDGET_USD", None)
@@ -138,9 +140,11 @@ class ServingSettings:
 _TAKES = {
     "enum": f"one of {', '.join(Recording)}",
     "path_not_file": "the path of a file that exists",
-    "float_parsing": "a number of US dollars",
-    "greater_than": "a number of US dollars above 0",
-    "finite_number": "a number of US dollars",
+    "float_parsing": "a number",
+    "greater_than_equal": "milliseconds, 0 to 2000",
+    "less_than_equal": "milliseconds, 0 to 2000",
+    "greater_than": "a number above 0",
+    "finite_number": "a number",
 }
 """What a setting takes, by pydantic's name of what is wrong with it."""
 
