@@ -191,9 +191,9 @@ class BandwidthOutput(MediaProcessor):
             return False
         heard_at = self._playhead.sent(piece.duration_ms, now, piece.context_id)
         if piece.context_id is not None and piece.context_id != self._playing:
+            self._playing = piece.context_id
             self._began.append(PlayoutStartedFrame(piece.context_id, now, heard_at))
             self._news = True
-        self._playing = piece.context_id
         if line.tracks is not None:
             line.tracks.sent(piece.encoded, now)
         if not self._speaking:
