@@ -220,7 +220,7 @@ async def test_audio_that_is_observed_is_sent_once_too(place_call: PlaceCall) ->
 async def test_the_first_packet_of_each_item_is_told_with_when_it_is_heard(place_call: PlaceCall) -> None:
     async with place_call() as one:
         await one.say(
-            speech(300, "A", "one"), speech(300, "B", "one"), speech(300, "C"), speech(300, "D", "two")
+            speech(300, "A", "one"), speech(300, "B"), speech(300, "C", "one"), speech(300, "D", "two")
         )
         await asyncio.sleep(0)
 
