@@ -7,6 +7,7 @@ import itertools
 import math
 import os
 import ssl
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -98,15 +99,16 @@ class Load:
         self._calls: list[BenchCall] = []
         self._expected: dict[int, BenchCall] = {}
         self._http = httpx.AsyncClient(timeout=20)
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-")
 
     async def __aenter__(self) -> "Load":
         self._wheel = Wheel()
         self._server, model_url = await serve_model(self._joined, self._tls)
         self.running: Running = await measured_system.start(
-            self.system, model_url, self._core, self._environment
+            self.system, model_url, self._core, self._folder.name, self._environment
         )
         self._dial: Dial = plain_dial(self.running.port)
-        if self.system.script == "bot.py":
+        if "bot" in self.system.script:
             self._dial = webhook_dial(self.running.port, self._http)
         return self
 
@@ -115,6 +117,7 @@ class Load:
             call.leave(self._wheel)
         await self.running.stop()
         self._wheel.stop()
+        await asyncio.to_thread(self._folder.cleanup)
         await self._http.aclose()
 
     async def hold(self, calls: int) -> None:

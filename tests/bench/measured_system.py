@@ -89,8 +89,8 @@ class Running:
             await self._process.wait()
 
 
-async def start(system: System, model_url: str, core: int, environment: dict[str, str]) -> Running:
-    """Start a system on a core and wait until it answers.
+async def start(system: System, model_url: str, core: int, folder: str, environment: dict[str, str]) -> Running:
+    """Start a system on a core, with a folder for what it writes, and wait until it answers.
 
     Raises:
         TimeoutError: It does not.
@@ -104,6 +104,7 @@ async def start(system: System, model_url: str, core: int, environment: dict[str
         "--port", str(port), "--model", model_url, "--variant", system.variant,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        cwd=folder,
         env={**os.environ, "LOGURU_AUTOINIT": "0", **environment},
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )  # fmt: skip

@@ -31,6 +31,7 @@ def _event(name: str) -> bytes:
     packet = json.dumps(json.loads((PACKETS / f"{name}.json").read_text()), separators=(",", ":"))
     packet = re.sub(r'"delta":"[^"]*"', '"delta":"DELTA"', packet)
     packet = re.sub(r'"event_id":"[^"]*"', '"event_id":"event_NUMBER"', packet)
+    packet = re.sub(r'"(audio_start_ms|audio_end_ms)":\d+', r'"\1":POSITION', packet)
     for item in ("item_bot_1", "item_caller_1", "resp_1"):
         packet = packet.replace(item, f"{item}_TURN")
     return packet.encode()
@@ -119,11 +120,11 @@ class ModelLeg(picows.WSListener):
 
     def _set_up(self, update: bytes) -> None:
         assert self._transport is not None
-        self._format = "pcmu" if b"audio/pcmu" in update else "pcm"
-        self._bytes_a_ms = _BYTES_A_MS[self._format]
         self._transport.send(TEXT, SESSION_UPDATED)
         named = _CALL_ID.search(update)
         if named is not None:
+            self._format = "pcmu" if b"audio/pcmu" in update else "pcm"
+            self._bytes_a_ms = _BYTES_A_MS[self._format]
             self._joined(int(named[2]), self)
 
     def tick(self) -> None:
@@ -157,11 +158,12 @@ class ModelLeg(picows.WSListener):
 
     def _say(self, events: list[bytes], delta: bytes = b"") -> None:
         assert self._transport is not None
-        turn = b"%d" % self._turn
+        turn, position = b"%d" % self._turn, b"%d" % (self._received / self._bytes_a_ms)
         for event in events:
             self._events += 1
             named = event.replace(b"NUMBER", b"%d" % self._events).replace(b"TURN", turn)
-            self._transport.send(TEXT, named.replace(b"DELTA", delta))
+            placed = named.replace(b"POSITION", position) if b"POSITION" in event else named
+            self._transport.send(TEXT, placed.replace(b"DELTA", delta))
 
 
 async def serve_model(
