@@ -14,7 +14,7 @@ class EncodedAudio:
     other is made when it is first asked for.
     """
 
-    __slots__ = ("_audio", "_payload", "audio_format")
+    __slots__ = ("_audio", "_duration_ms", "_payload", "audio_format")
 
     def __init__(
         self, *, payload: str | None = None, audio: bytes | None = None, audio_format: AudioFormat = PCMU_8K
@@ -24,6 +24,7 @@ class EncodedAudio:
         self._payload = payload
         self._audio = audio
         self.audio_format = audio_format
+        self._duration_ms: float | None = None
 
     @property
     def payload(self) -> str:
@@ -54,4 +55,6 @@ class EncodedAudio:
     @property
     def duration_ms(self) -> float:
         """How long the audio lasts."""
-        return self.audio_format.duration_ms(self.size)
+        if self._duration_ms is None:
+            self._duration_ms = self.audio_format.duration_ms(self.size)
+        return self._duration_ms

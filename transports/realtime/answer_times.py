@@ -7,8 +7,14 @@ from dataclasses import dataclass
 
 from ..frames import TurnLatencyFrame
 
-MAX_PACKETS = 1_500
-"""Packets of caller audio whose arrival is remembered, 30 s: the server tells of a turn after its end."""
+MAX_REMEMBERED_MS = 30_000.0
+"""Caller audio whose arrival is remembered: the server tells of a turn after its end."""
+
+PIECE_MS = 100.0
+"""Packets that come in time are remembered together, up to this length: that is a fifth of the memory."""
+
+JITTER_MS = 5.0
+"""A packet that is off by more does not come in time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +38,7 @@ class AnswerTimes:
 
     def __init__(self, silence_ms: float) -> None:
         self._silence_ms = silence_ms
-        self._packets: deque[tuple[float, float, float]] = deque(maxlen=MAX_PACKETS)
+        self._packets: deque[tuple[float, float, float]] = deque()
         self._appended_ms = 0.0
         self._stopped: tuple[float, float, str] | None = None
         self._answer: _Answer | None = None
@@ -45,10 +51,17 @@ class AnswerTimes:
     def appended(self, duration_ms: float, now: float) -> None:
         """Note caller audio that is sent to the server and came in until `now`, a burst piece after piece."""
         start_ms = self._appended_ms
-        if self._packets and self._packets[-1][2] == now:
-            start_ms = self._packets.pop()[0]
         self._appended_ms += duration_ms
-        self._packets.append((start_ms, self._appended_ms, now))
+        packets = self._packets
+        if packets:
+            piece_start_ms, _, before = packets[-1]
+            in_time = abs((now - before) * 1000 - duration_ms) < JITTER_MS
+            if before == now or (in_time and self._appended_ms - piece_start_ms <= PIECE_MS):
+                start_ms = piece_start_ms
+                packets.pop()
+        packets.append((start_ms, self._appended_ms, now))
+        if packets[0][1] < self._appended_ms - MAX_REMEMBERED_MS:
+            packets.popleft()
 
     def caller_started(self) -> list[TurnLatencyFrame]:
         """Note that the caller speaks; return what is known of the answer before."""

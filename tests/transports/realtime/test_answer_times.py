@@ -2,7 +2,7 @@
 
 import pytest
 
-from callpipe.transports.realtime.answer_times import MAX_PACKETS, AnswerTimes
+from callpipe.transports.realtime.answer_times import MAX_REMEMBERED_MS, AnswerTimes
 
 
 def talking(silence_ms: float = 500.0, packets: int = 150, first_at: float = 100.0) -> AnswerTimes:
@@ -98,8 +98,25 @@ def test_the_bots_own_words_before_any_turn_are_no_answer() -> None:
     assert times.went_out("item_1", 1.0, 1.0) == []
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.25, 3.0])
+def test_a_place_is_found_on_both_sides_of_a_pause_of_the_line(pause_s: float) -> None:
+    times = talking(silence_ms=0.0, packets=102)
+    for number in range(103):
+        times.appended(20.0, 102.04 + pause_s + (number + 1) * 0.02)
+    for place_ms, spoken_at in ((2_030.0, 102.03), (2_070.0, 102.07 + pause_s)):
+        times.caller_stopped(place_ms, 106.0)
+        times.answered("item_1", spoken_at + 1.0)
+        [told] = times.went_out("item_1", 107.0, 107.0)
+        assert told.response_ms == pytest.approx(1_000)
+
+
+def test_a_line_in_time_takes_a_fifth_of_the_memory() -> None:
+    times = talking(packets=5_000)
+    assert len(times._packets) <= MAX_REMEMBERED_MS / 100 + 2  # pyright: ignore[reportPrivateUsage]
+
+
 def test_a_place_older_than_what_is_remembered_is_not_guessed_far_off() -> None:
-    times = talking(silence_ms=0.0, packets=MAX_PACKETS + 500)
+    times = talking(silence_ms=0.0, packets=int(MAX_REMEMBERED_MS / 20) + 500)
     times.caller_stopped(100.0, 140.5)
     times.answered("item_1", 141.0)
 
