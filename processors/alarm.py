@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-
 RESOLUTION_S = 0.001
-"""The shortest time it is set to: sums of times round, and an alarm that rings too early is set again at once."""
+"""The shortest time it is set to: times are rounded, and one that rings too early is set again at once."""
 
 
 class Alarm:

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
-from callpipe.transports.errors import (
-    HandshakeLateError,
-    SocketBacklogError,
-    SocketClosedError,
-    SocketRefusedError,
-)
-from callpipe.transports.realtime.endpoints import Attempts, Choice, RealtimeEndpoint
-from callpipe.transports.realtime.events import MalformedEventError, SessionUpdated, parse
+from callpipe.transports.errors import SocketBacklogError, SocketClosedError
+from callpipe.transports.realtime.endpoints import Attempts
 from callpipe.transports.realtime.liveness import Liveness
-from callpipe.transports.realtime.opening import READY_DEADLINE_S, Opened, Refused, answer
-from callpipe.transports.websocket import Connect, WebSocket
+from callpipe.transports.realtime.opening import Opened
 
-from .errors import (
-    ModelLostError,
-    ModelSessionRefusedError,
-    ModelSilentError,
-    ModelSocketLostError,
-    ModelUnreachableError,
-)
-
-CONNECT_DEADLINE_S = 5.0
-CLOSE_DEADLINE_S = 1.0
+from .errors import ModelLostError, ModelSilentError, ModelSocketLostError
+from .model_dialer import CLOSE_DEADLINE_S, Dialer, ModelSession
 
 SESSION_S = 3_600.0
 """How long a session lasts when the server does not say."""
@@ -45,161 +29,6 @@ SHORTEST_SESSION_S = 120.0
 """A server's clock that differs from ours makes no session shorter than this."""
 
 RETRY_ROLLOVER_S = 15.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ModelSession:
-    """An open socket with a session that is set up.
-
-    Attributes:
-        socket: The socket.
-        endpoint: Where it is.
-        opened: What is known of the session.
-        opened_at: Since when, in s.
-    """
-
-    socket: WebSocket
-    endpoint: RealtimeEndpoint
-    opened: Opened
-    opened_at: float
-
-    def lasts_s(self, unix_time: float) -> float:
-        """Return how long the session lasts from its opening."""
-        expires_at = self.opened.expires_at
-        return SESSION_S if expires_at is None else max(expires_at - unix_time, SHORTEST_SESSION_S)
-
-
-class Dialer:
-    """Opens sessions, at the first endpoint that lets it.
-
-    Args:
-        choice: The endpoints of this call.
-        model: The model, where an endpoint names none of its own.
-        set_up: Gives the client event that sets a session up for a model.
-        connect: Opens sockets.
-        clock: Monotonic seconds.
-        report: Told of every attempt that fails.
-    """
-
-    def __init__(
-        self,
-        choice: Choice,
-        model: str,
-        set_up: Callable[[str], bytes],
-        *,
-        connect: Connect,
-        clock: Callable[[], float],
-        report: Callable[[ModelLostError], None],
-    ) -> None:
-        self._choice = choice
-        self._model = model
-        self._set_up = set_up
-        self._connect = connect
-        self._clock = clock
-        self._report = report
-
-    async def open(self, attempts: Attempts, loss: ModelLostError | None = None) -> ModelSession:
-        """Open a session.
-
-        Args:
-            attempts: How often it may be tried.
-            loss: Why the last session was lost.
-
-        Raises:
-            ModelLostError: None came about: why the last attempt failed, or `loss` when there was none.
-        """
-        since = self._clock()
-        may = attempts.begin(since)
-        while may:
-            retry_after_s = 0.0
-            for endpoint in self._choice.round(self._clock()):
-                try:
-                    session = await self._open_at(endpoint, since)
-                except ModelLostError as failed:
-                    loss = failed
-                    retry_after_s = max(retry_after_s, failed.retry_after_s)
-                    self._failed(endpoint, failed)
-                else:
-                    self._choice.succeeded(endpoint)
-                    attempts.found(self._clock())
-                    return session
-            delay_s = None if self._choice.exhausted else attempts.again_in(self._clock(), retry_after_s)
-            if delay_s is None:
-                break
-            await asyncio.sleep(delay_s)
-        raise loss or ModelUnreachableError("no attempt is left")
-
-    def refused(self, session: ModelSession) -> None:
-        """Note that a session's endpoint will not take this call again."""
-        self._choice.refused(session.endpoint)
-
-    def failed(self, session: ModelSession) -> None:
-        """Note that a session's endpoint failed in the middle of it."""
-        self._choice.failed(session.endpoint, self._clock())
-
-    def _failed(self, endpoint: RealtimeEndpoint, failed: ModelLostError) -> None:
-        self._report(failed)
-        if failed.lasting:
-            self._choice.refused(endpoint)
-        else:
-            self._choice.failed(endpoint, self._clock())
-
-    async def _open_at(self, endpoint: RealtimeEndpoint, since: float) -> ModelSession:
-        model = endpoint.model or self._model
-        try:
-            socket = await self._connect(
-                endpoint.url(model), headers=endpoint.headers, deadline_s=CONNECT_DEADLINE_S
-            )
-        except SocketRefusedError as refusal:
-            raise _unreachable(refusal) from refusal
-        socket_ms = (self._clock() - since) * 1000
-        set_up = self._set_up(model)
-        try:
-            confirmed = await _confirmed(socket, set_up)
-        except BaseException:  # a call that ends meanwhile cancels this
-            await socket.close(deadline_s=CLOSE_DEADLINE_S)
-            raise
-        now = self._clock()
-        opened = Opened(
-            model=confirmed.session.model or model,
-            asked_for=model,
-            expires_at=confirmed.session.expires_at,
-            set_up=set_up,
-            connect_ms=(now - since) * 1000,
-            socket_ms=socket_ms,
-        )
-        return ModelSession(socket, endpoint, opened, now)
-
-
-def _unreachable(refusal: SocketRefusedError) -> ModelUnreachableError:
-    late = isinstance(refusal, HandshakeLateError)
-    wait_s = refusal.retry_after_s or 0.0
-    return ModelUnreachableError(str(refusal), refusal.status, retry_after_s=wait_s, late=late)
-
-
-async def _confirmed(socket: WebSocket, set_up: bytes) -> SessionUpdated:
-    """Set a session up; return the server's confirmation.
-
-    Raises:
-        ModelLostError: The server refused, closed, or did not confirm in time.
-    """
-    try:
-        socket.send(set_up)
-        async with asyncio.timeout(READY_DEADLINE_S):
-            while True:
-                with suppress(MalformedEventError):
-                    answered = answer(parse(await socket.receive()))
-                    if isinstance(answered, Refused):
-                        raise ModelSessionRefusedError(
-                            answered.code, answered.explanation, lasting=answered.lasting
-                        )
-                    if answered is not None:
-                        return answered
-    except TimeoutError as late:
-        words = f"settings not confirmed within {READY_DEADLINE_S:g} s"
-        raise ModelSessionRefusedError("timeout", words, lasting=False) from late
-    except SocketClosedError as closed:
-        raise ModelSocketLostError(closed.code, closed.reason, set_up=False) from closed
 
 
 class Listener(Protocol):
@@ -246,7 +75,7 @@ class ModelLink:
         self._successor: ModelSession | None = None
         self._must_move_at = 0.0
         self._loss: ModelLostError | None = None
-        self._rollover: asyncio.Task[None] | None = None
+        self._beside: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -300,13 +129,12 @@ class ModelLink:
         return None if self._session is None else self._liveness.due(owing=owing)
 
     def watch(self, *, owing: bool) -> None:
-        """Ask a server that has been silent for a while; leave one that answers nothing."""
+        """Ask a server that has been silent for a while; look for another when it does not answer."""
         now = self._clock()
         if self._session is None:
             return
-        if self._liveness.gone(now):
-            self.drop(ModelSilentError())
-            return
+        if self._liveness.suspects(now):
+            self._run_beside(self._replace(self._session))
         question = self._liveness.ask(now, owing=owing)
         if question is not None:
             self.send([question])
@@ -328,8 +156,8 @@ class ModelLink:
 
     def close(self) -> None:
         """Close everything."""
-        if self._rollover is not None:
-            self._rollover.cancel()
+        if self._beside is not None:
+            self._beside.cancel()
         for session in (self._session, self._successor):
             if session is not None:
                 self._close(session)
@@ -346,9 +174,13 @@ class ModelLink:
     def _take(self, session: ModelSession) -> None:
         self._session, self._successor, self._loss = session, None, None
         self._liveness.opened(self._clock())
-        if self._rollover is not None:
-            self._rollover.cancel()
-        self._rollover = asyncio.get_running_loop().create_task(self._prepare(session))
+        self._run_beside(self._prepare(session))
+
+    def _run_beside(self, work: Coroutine[None, None, None]) -> None:
+        """Look after the successor of the present session: one task at a time."""
+        if self._beside is not None:
+            self._beside.cancel()
+        self._beside = asyncio.get_running_loop().create_task(work)
 
     async def _until_lost(self, listener: Listener) -> ModelLostError | None:
         """Read until the session is lost; return why, or None when it was closed by us."""
@@ -364,6 +196,8 @@ class ModelLink:
                 else:
                     self._dialer.failed(session)
                 self._session = None
+                if self._beside is not None:
+                    self._beside.cancel()
                 return loss
             if session is self._session:
                 self._liveness.heard(self._clock())
@@ -372,7 +206,7 @@ class ModelLink:
 
     async def _prepare(self, session: ModelSession) -> None:
         """Open the session's successor when it is time, however often that takes."""
-        lasts_s = session.lasts_s(self._unix_time())
+        lasts_s = self._lasts_s(session)
         after_s = min(self._rollover_after_s, lasts_s * ROLLOVER_AFTER_S / SESSION_S)
         self._must_move_at = session.opened_at + max(lasts_s - LATEST_ROLLOVER_S, after_s)
         await asyncio.sleep(session.opened_at + after_s - self._clock())
@@ -381,6 +215,23 @@ class ModelLink:
                 self._successor = await self._dialer.open(Attempts())
             except ModelLostError:
                 await asyncio.sleep(RETRY_ROLLOVER_S)
+
+    def _lasts_s(self, session: ModelSession) -> float:
+        """Return how long a session lasts that was opened just now."""
+        expires_at = session.opened.expires_at
+        return SESSION_S if expires_at is None else max(expires_at - self._unix_time(), SHORTEST_SESSION_S)
+
+    async def _replace(self, session: ModelSession) -> None:
+        """Open a successor to a session that seems dead, and leave that when it still does."""
+        with suppress(ModelLostError):
+            self._successor = await self._dialer.open(self._attempts)
+        if self._liveness.still_silent:
+            self.drop(ModelSilentError())
+            return
+        if self._successor is not None:
+            self._close(self._successor)
+            self._successor = None
+        await self._prepare(session)
 
     def _close(self, session: ModelSession, deadline_s: float = CLOSE_DEADLINE_S) -> None:
         task = asyncio.get_running_loop().create_task(session.socket.close(deadline_s=deadline_s))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
@@ -16,10 +15,6 @@ from pipecat.frames.frames import (
     InputAudioRawFrame,
     InterruptionFrame,
     StartFrame,
-    TranscriptionFrame,
-    TTSAudioRawFrame,
-    TTSStartedFrame,
-    TTSStoppedFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
@@ -27,21 +22,18 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSet
 from pipecat.utils.time import time_now_iso8601
 
 from callpipe.transports import websocket
-from callpipe.transports.audio.formats import AudioFormat, Encoding, Tracks
+from callpipe.transports.audio.formats import Tracks
 from callpipe.transports.errors import FormatMismatchError
 from callpipe.transports.frames import (
     CallerTurnFrame,
-    CallEventFrame,
     EncodedAudio,
     InputEncodedAudioFrame,
     MediaStoppedFrame,
     ModelFaultFrame,
-    OutputEncodedAudioFrame,
     PlayheadFrame,
     PlayoutClearedFrame,
     PlayoutFinishedFrame,
     PlayoutStartedFrame,
-    ToolCallFrame,
     ToolResultFrame,
 )
 from callpipe.transports.lane import UPSTREAM, MediaProcessor
@@ -62,16 +54,14 @@ from .errors import (
     ProcessorsError,
     SessionFailedError,
 )
-from .model_link import ROLLOVER_AFTER_S, Dialer, ModelLink
+from .model_dialer import Dialer
+from .model_frames import CallerTranscriptionFrame, bot_audio, frame_of, pcm
+from .model_link import ROLLOVER_AFTER_S, ModelLink
 
 CLEANUP_DEADLINE_S = 1.0
 
-
-class CallerTranscriptionFrame(TranscriptionFrame):
-    """pipecat's frame of a transcript, which does not put it into log messages."""
-
-    def __str__(self) -> str:
-        return self.name
+LOOK_AGAIN_S = 0.2
+"""How often it is looked whether a caller who speaks has fallen silent."""
 
 
 class RealtimeLLM(MediaProcessor):
@@ -327,9 +317,11 @@ class RealtimeLLM(MediaProcessor):
         for happening in happened:
             await self._push(happening, now)
         if not self._ending:
-            session_due = self._session.next_due(self._clock())
-            link_due = self._link.due(owing=self._session.waits_for_server)
-            self._alarm.set(min((due for due in (session_due, link_due) if due is not None), default=None))
+            at = self._clock()
+            dues = [self._session.next_due(at), self._link.due(owing=self._session.waits_for_server)]
+            if self._session.caller_speaks:  # and may have stopped, while a server that is gone can't tell
+                dues.append(at + LOOK_AGAIN_S)
+            self._alarm.set(min((due for due in dues if due is not None), default=None))
 
     async def _push(self, happening: Happening, now: float) -> None:
         frame = frame_of(happening)
@@ -369,32 +361,3 @@ class RealtimeLLM(MediaProcessor):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-@functools.cache
-def pcm(sample_rate: int, channels: int) -> AudioFormat:
-    """Return a PCM format; made once, for there are 50 packets a second."""
-    return AudioFormat(Encoding.PCM, sample_rate, channels)
-
-
-def frame_of(happening: Happening) -> Frame | None:
-    """Return the frame that tells a happening downstream, if one frame does."""
-    match happening:
-        case happenings.BotAudio():
-            return bot_audio(happening.encoded, happening.item_id)
-        case happenings.BotStarted():
-            return TTSStartedFrame(context_id=happening.item_id)
-        case happenings.BotStopped():
-            return TTSStoppedFrame(context_id=happening.item_id)
-        case CallEventFrame() | ToolCallFrame():
-            return happening
-        case _:
-            return None
-
-
-def bot_audio(encoded: EncodedAudio, item_id: str | None) -> Frame:
-    """Return the frame of a piece of an item: pipecat's for PCM; for PCMU ours, its payload untouched."""
-    audio_format = encoded.audio_format
-    if audio_format.encoding is not Encoding.PCM:
-        return OutputEncodedAudioFrame(encoded, context_id=item_id)
-    return TTSAudioRawFrame(encoded.audio, audio_format.sample_rate, audio_format.channels, context_id=item_id)

@@ -17,6 +17,9 @@ from .happenings import Happening, SessionGone
 from .prices import price, response_tokens
 from .retries import Retries
 
+STALLED_AFTER_S = 0.8
+"""How long the caller may hear nothing in the middle of what the model says."""
+
 Reactions = Mapping[type, Callable[[Any, float], Sequence[Happening]]]
 """What is done about an event, by its type."""
 
@@ -52,6 +55,7 @@ class Answering:
         self.model = ""
         self.instructions = ""
         self.retries = Retries()
+        self._audio_at = 0.0
         self._dialogue = dialogue
         self._speech = speech
         self._caller = caller
@@ -71,6 +75,14 @@ class Answering:
             events.ResponseDone: self._done,
         }
 
+    @property
+    def stalled_at(self) -> float | None:
+        """When an answer that has begun counts as stalled, in s: its audio stopped, and was heard."""
+        live = self._dialogue.responses.live
+        if live is None or live.cut or not self._speech.is_unfinished(live.response_id):
+            return None
+        return max(self._audio_at, self._speech.playhead.ends_at) + STALLED_AFTER_S
+
     def _created(self, event: events.ResponseCreated, now: float) -> list[Happening]:
         return self._began(event.response.id, now, event.response.request_id)
 
@@ -84,6 +96,7 @@ class Answering:
         audio = self._speech.audio(event, cut=live.cut, now=now)
         if audio:
             live.spoke = True
+            self._audio_at = now
             self.retries.spoke()
             self._times.answered(event.item_id, now)
         return [*happened, *audio]

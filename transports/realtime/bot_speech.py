@@ -37,6 +37,8 @@ class BotSpeech:
         self._items = BotItems()
         self._cut_at: float | None = None
         self._cut_by_caller = False
+        self._spoken_ms = 0.0
+        self._spoken_chars = 0
 
     def adopt(self, playhead: Playhead) -> None:
         """Read what was heard from the transport's playhead from now on."""
@@ -113,10 +115,18 @@ class BotSpeech:
         """Return the items of a response that are not closed."""
         return self._items.of(response_id)
 
+    def is_unfinished(self, response_id: str) -> bool:
+        """Whether a response has begun an item and not ended it."""
+        return any(item.generated_ms and not item.complete for item in self._items.of(response_id))
+
+    def whole_words(self, item: BotItem) -> str:
+        """Return the words of an item whose audio came whole."""
+        return item.whole_words(self._spoken_ms / self._spoken_chars if self._spoken_chars else None)
+
     def lost(self, now: float) -> list[Happening]:
         """Note that the session is gone: what came is played on, and no server holds it any more."""
         for item in self._items:
-            item.text = item.whole_words
+            item.text = self.whole_words(item)
             item.erased = True
         return [*self._complete(list(self._items)), *self.settle(now)]
 
@@ -248,6 +258,9 @@ class BotSpeech:
     def _complete(self, items: list[BotItem]) -> list[Happening]:
         stopped: list[Happening] = [BotStopped(item.item_id) for item in items if item.speaking]
         for item in items:
+            if item.speaking and item.text and not item.erased:
+                self._spoken_ms += item.generated_ms
+                self._spoken_chars += len(item.text)
             item.complete = True
         return stopped
 

@@ -26,8 +26,8 @@ PROBE_DEADLINE_S = 15.0
 MAX_ATTEMPTS = 5
 """Rounds over the endpoints that a call may make in a row; a session that does not last gives none back."""
 
-MAX_SEARCH_S = 20.0
-"""How long a call may be without a session."""
+MAX_SEARCH_S = 12.0
+"""How long after the loss of a session an attempt may begin."""
 
 REFILL_S = 30.0
 """A call that has had a session for so long may make one more."""

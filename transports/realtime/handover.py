@@ -12,7 +12,6 @@ from .caller_audio import CallerAudio
 from .dialogue import Dialogue
 from .happenings import BotStarted, Happening, SilenceToCover
 from .history import History
-from .items import BotItem
 from .responses import GO_ON, Wish, say_exactly
 
 COVERED_AFTER_S = 0.8
@@ -132,16 +131,16 @@ class Handover:
         items = self._speech.of(live.response_id)
         if self._dialogue.has_called(live.response_id):
             return None
-        if any(item.generated_ms and not item.complete for item in items):
-            return _rest(live.wish or GO_ON, items, instructions)
+        if self._speech.is_unfinished(live.response_id):
+            said = [word for item in items for word in self._speech.whole_words(item).split()]
+            return _rest(live.wish or GO_ON, said, instructions)
         if live.spoke and not live.calling:
             return None
         return GO_ON if live.spoke else live.wish or GO_ON
 
 
-def _rest(wish: Wish, items: list[BotItem], instructions: str) -> Wish | None:
+def _rest(wish: Wish, said: list[str], instructions: str) -> Wish | None:
     """Return the wish for what an answer has not said yet."""
-    said = [word for item in items for word in item.whole_words.split()]
     if not said:
         return wish
     dictated = (wish.words or "").split()

@@ -12,6 +12,9 @@ from .client_events import delete_item, truncate_item
 HEARD_TOLERANCE_MS = 20.0
 """An item of which less than this is unheard was heard: one packet, or what a resampler's end holds back."""
 
+ROUNDING = 1.005
+"""Items are not of whole packets; less than this does not break a word."""
+
 MAX_CLOSED_ITEMS = 256
 """Closed items whose late audio is still recognised."""
 
@@ -51,10 +54,20 @@ class BotItem:
         """Whether it has begun to be passed on, and more may come."""
         return self.generated_ms > 0 and not self.complete and not self.cut
 
-    @property
-    def whole_words(self) -> str:
-        """The words whose audio came whole: of an item that broke off all but the last."""
-        return self.text if self.complete else self.text.rstrip().rpartition(" ")[0].rstrip()
+    def whole_words(self, pace_ms: float | None) -> str:
+        """Return the words whose audio came whole.
+
+        Of an item that broke off, words come before their sound. How far it came is told by the pace of others;
+        without any, all but the last word count.
+
+        Args:
+            pace_ms: What a character takes to be said, where that is known.
+        """
+        if self.complete or not self.text:
+            return self.text
+        if pace_ms is None:
+            return self.text.rstrip().rpartition(" ")[0].rstrip()
+        return heard_words(self.text, ROUNDING * self.generated_ms / (pace_ms * len(self.text)))
 
     def is_heard(self, heard_ms: float) -> bool:
         """Whether an item heard this far was heard to its end."""

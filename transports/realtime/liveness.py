@@ -17,8 +17,8 @@ IMPATIENT_S = 0.5
 PATIENT_S = 3.0
 """The same for one that only listens, and the most for one that owes something."""
 
-REPLY_S = 1.0
-"""How long the server may take to answer; twice as long after each one that did not on a call."""
+REPLY_S = 0.5
+"""How long the server may take to answer until another one is looked for; twice as long each time on a call."""
 
 
 class Liveness:
@@ -27,6 +27,7 @@ class Liveness:
     def __init__(self) -> None:
         self._heard_at = 0.0
         self._asked_at: float | None = None
+        self._suspicious = False
         self._reply_s = REPLY_S
         self._impatient_s = IMPATIENT_S
 
@@ -41,28 +42,37 @@ class Liveness:
         self._impatient_s = min(self._impatient_s * 2, PATIENT_S) if answered else IMPATIENT_S
         self._heard_at = now
         self._asked_at = None
+        self._suspicious = False
 
-    def due(self, *, owing: bool) -> float:
-        """Return when `ask` or `gone` has something to say, in s.
+    def due(self, *, owing: bool) -> float | None:
+        """Return when `ask` or `suspects` has something to say, in s; None after the latter.
 
         Args:
             owing: The server owes an answer.
         """
+        if self._suspicious:
+            return None
         if self._asked_at is not None:
             return self._asked_at + self._reply_s
         return self._heard_at + (self._impatient_s if owing else PATIENT_S)
 
     def ask(self, now: float, *, owing: bool) -> bytes | None:
         """Return the question, when it is time for it."""
-        if self._asked_at is not None or now < self.due(owing=owing):
+        due = self.due(owing=owing)
+        if self._asked_at is not None or due is None or now < due:
             return None
         self._asked_at = now
         return PROBE
 
-    def gone(self, now: float) -> bool:
-        """Whether the server has left the question unanswered for too long."""
-        if self._asked_at is None or now < self._asked_at + self._reply_s:
+    def suspects(self, now: float) -> bool:
+        """Say, once for each question, that the server has left it unanswered for too long."""
+        if self._suspicious or self._asked_at is None or now < self._asked_at + self._reply_s:
             return False
         self._reply_s *= 2
-        self._asked_at = None
+        self._suspicious = True
         return True
+
+    @property
+    def still_silent(self) -> bool:
+        """Whether nothing has come since `suspects` said so."""
+        return self._suspicious

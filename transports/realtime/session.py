@@ -64,6 +64,7 @@ class RealtimeSession:
         self._tools = tools
         self._greeting = greeting
         self._ended = False
+        self._gone = False
         self._caller = CallerSpeech(answered_by_server=settings.creates_responses)
         transcription, vad = settings.transcription, settings.turn_detection
         self._turns = CallerTurns(transcription.model if transcription else None, self.faults)
@@ -106,6 +107,7 @@ class RealtimeSession:
         """Everything goes to this server's session from now on; it is told the conversation so far."""
         self.outbox.clear()
         self.ready = True
+        self._gone = False
         self._answering.model = opened.model
         self._answering.retries.reset()
         self._times.opened()
@@ -260,14 +262,21 @@ class RealtimeSession:
             request,
             retry,
             self._filler_due(now),
+            None if self._gone else self._answering.stalled_at,
         ]
+
+    @property
+    def caller_speaks(self) -> bool:
+        """Whether the server has told that the caller speaks, and not that they have stopped."""
+        return self._caller.speaks
 
     @property
     def waits_for_server(self) -> bool:
         """Whether the server has to say something."""
         responses = self._dialogue.responses
         asked = responses.live is not None or responses.due is not None
-        return asked or self._caller.answer_due is not None
+        silent = self._caller.speaks and self._handover.audio.is_quiet(QUIET_MS)
+        return asked or silent or self._caller.answer_due is not None
 
     def due(self, now: float) -> list[Happening]:
         """Do what has waited long enough."""
@@ -276,6 +285,10 @@ class RealtimeSession:
             self._caller.answer_due = None
         self._dialogue.responses.give_up(now)
         self._answering.retries.passed(now)
+        stalled_at = self._answering.stalled_at
+        if self.ready and not self._gone and stalled_at is not None and now >= stalled_at:
+            self._gone = True
+            happened.append(SessionGone("stalled", "the model stopped in the middle of an answer"))
         return self._noted([*happened, *self._proceed(now)])
 
     def _proceed(self, now: float) -> list[Happening]:

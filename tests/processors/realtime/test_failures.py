@@ -106,7 +106,7 @@ async def test_a_connection_that_stays_refused_ends_the_call_with_one_error(
 
 @virtual
 async def test_refused_settings_end_the_call_with_the_servers_words(place_call: PlaceCall) -> None:
-    async with place_call(confirms=False) as on:
+    async with place_call(confirms=False, lasts_s=0.5) as on:
         on.model.say("error")
         await on.is_over(within_s=2)
 

@@ -54,7 +54,7 @@ async def test_the_session_is_opened_with_the_key_in_the_handshake_alone(place_c
 
 @virtual
 async def test_caller_audio_waits_for_the_session_and_follows_the_greeting(place_call: PlaceCall) -> None:
-    async with place_call(greeting="Good morning.", confirms=False) as on:
+    async with place_call(greeting="Good morning.", confirms=False, lasts_s=0.5) as on:
         await on.caller_says(*(pcmu(payload) for payload in ("AAAA", "AQEB", "AgIC")))
         assert on.model.types() == ["session.update"]
 
