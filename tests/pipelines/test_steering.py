@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from pipecat.frames.frames import ErrorFrame, Frame
+from loguru import logger
 from pipecat.processors.filters.identity_filter import IdentityFilter
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
@@ -18,7 +18,7 @@ from callpipe.transports.frames import BargeInFrame, BotTurnFrame, CallerTurnFra
 from callpipe.transports.lane import DOWNSTREAM, UPSTREAM, MediaProcessor
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.speech.interfaces import CallTool, Say
-from callpipe.transports.steering import EndWhenHeardFrame, SayFrame
+from callpipe.transports.steering import SayFrame
 
 from .steered_call import Stage, hold_call, plain
 
@@ -252,26 +252,22 @@ def test_frames_reach_the_model_from_either_side_and_whichever_way_they_set_out(
 
 
 def test_where_no_model_is_a_frame_is_an_error_and_the_end_ends_the_call() -> None:
-    errors: list[str] = []
-
-    class Errors(MediaProcessor):
-        async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
-            if isinstance(frame, ErrorFrame):
-                errors.append(frame.error)
-            await self.push_frame(frame, direction)
-
     def build(call: Call) -> Pipeline:
-        return Pipeline([Errors(), call.transport.input(), call.transport.output()])
+        return Pipeline([call.transport.input(), call.transport.output()])
 
     async def play(stage: Stage) -> None:
-        await stage.call.remote.push(SayFrame("TO NOBODY"))
-        await stage.call.remote.push(EndWhenHeardFrame())
+        await stage.call.say("TO NOBODY")
+        await stage.call.end()
         await asyncio.sleep(0.1)
 
+    logged: list[str] = []
+    sink = logger.add(logged.append, level="ERROR")
     stage = hold_call(play, build, ends=True)
+    logger.remove(sink)
 
     assert stage.reason == "bot"
-    assert "TO NOBODY" not in str(errors)
+    assert ["no model in this pipeline takes a SayFrame" in line for line in logged] == [True]
+    assert "TO NOBODY" not in str(logged)
 
 
 # From tools.
