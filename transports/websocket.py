@@ -27,6 +27,12 @@ MAX_WAITING_MESSAGES = 512
 MAX_UNSENT_BYTES = 4 * 1024 * 1024
 """Bytes that may wait in our process for a peer that does not read."""
 
+PING_AFTER_S = 5.0
+"""A socket that we opened is pinged when nothing came for so long."""
+
+PONG_DEADLINE_S = 5.0
+"""How long the peer may take to answer; then the connection counts as broken."""
+
 ABNORMAL_CLOSURE = 1006
 
 
@@ -215,6 +221,9 @@ async def connect(url: str, *, headers: Mapping[str, str], deadline_s: float) ->
                 extra_headers=dict(headers),
                 max_frame_size=MAX_MESSAGE_BYTES,
                 websocket_handshake_timeout=deadline_s,
+                enable_auto_ping=True,
+                auto_ping_idle_timeout=PING_AFTER_S,
+                auto_ping_reply_timeout=PONG_DEADLINE_S,
             )
     except picows.WSHandshakeError as refusal:
         response = refusal.response

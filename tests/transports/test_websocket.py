@@ -6,12 +6,18 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 
+import picows
 import pytest
 import uvicorn
 from websockets.asyncio.client import connect as websockets_connect
 
 from callpipe.transports import websocket
-from callpipe.transports.errors import SocketBacklogError, SocketClosedError, SocketRefusedError
+from callpipe.transports.errors import (
+    HandshakeLateError,
+    SocketBacklogError,
+    SocketClosedError,
+    SocketRefusedError,
+)
 from callpipe.transports.websocket import UpgradeRequest, WebSocket, connect, media_socket_protocol, serve
 
 Talk = Callable[[WebSocket], Awaitable[None]]
@@ -206,6 +212,36 @@ async def test_a_peer_that_never_reads_ends_the_socket_instead_of_filling_memory
         theirs.transport.abort()
 
 
+async def test_a_peer_that_is_gone_without_a_word_closes_the_socket_with_1006(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "PING_AFTER_S", 0.1)
+    monkeypatch.setattr(websocket, "PONG_DEADLINE_S", 0.1)
+    server = await picows.ws_create_server(  # pyright: ignore[reportUnknownMemberType]  untyped kwargs
+        lambda _: picows.WSListener(), "127.0.0.1", 0, enable_auto_pong=False
+    )
+    ours = await connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", headers={}, deadline_s=5)
+
+    with pytest.raises(SocketClosedError) as closed:
+        await asyncio.wait_for(ours.receive(), 5)
+
+    assert closed.value.code == 1006
+    server.close()
+
+
+async def test_a_silent_peer_that_answers_pings_keeps_its_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "PING_AFTER_S", 0.05)
+    monkeypatch.setattr(websocket, "PONG_DEADLINE_S", 0.05)
+    peers = Peers(echo)
+    async with served(peers) as url:
+        ours = await connect(url, headers=CREDENTIALS, deadline_s=5)
+        await asyncio.sleep(0.5)
+        ours.send("still here")
+        assert await ours.receive() == "still here"
+        await ours.close()
+        await peers.finished()
+
+
 async def test_nobody_there_is_a_refusal_without_a_status() -> None:
     free = socket.create_server(("127.0.0.1", 0))
     port = free.getsockname()[1]
@@ -217,7 +253,7 @@ async def test_nobody_there_is_a_refusal_without_a_status() -> None:
 
 async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
     silent = socket.create_server(("127.0.0.1", 0))
-    with pytest.raises(SocketRefusedError):
+    with pytest.raises(HandshakeLateError):
         await asyncio.wait_for(
             connect(f"ws://127.0.0.1:{silent.getsockname()[1]}/", headers={}, deadline_s=0.2), 3
         )
