@@ -18,8 +18,8 @@ class Echo(MediaProcessor):
         return Tracks(bot=tracks.caller)
 
     def process_audio(self, frame: Frame) -> Frame | None:
-        """Send a packet back as it came."""
-        return OutputEncodedAudioFrame(frame.encoded) if isinstance(frame, InputEncodedAudioFrame) else None
+        """Send a packet back as it came; what is not the caller's passes, the recorder's line among it."""
+        return OutputEncodedAudioFrame(frame.encoded) if isinstance(frame, InputEncodedAudioFrame) else frame
 
 
 @bot.pipeline
