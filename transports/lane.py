@@ -57,7 +57,10 @@ class MediaProcessor(FrameProcessor):
         return tracks
 
     def process_audio(self, frame: Frame) -> Frame | None:
-        """Return what follows downstream for an audio frame: the frame, another one, or None for nothing."""
+        """Return what follows downstream for an audio frame: the frame, another one, or None for nothing.
+
+        Audio that is not yours is to be returned as it is: the other track's, and the line's for the recorder.
+        """
         return frame
 
     async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
