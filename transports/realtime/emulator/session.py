@@ -33,12 +33,11 @@ from .client_items import Hear, conversation_item
 from .configuration import Configuration, SemanticVad, ServerVad, audio_format, merged
 from .conversation import Conversation
 from .errors import RequestError
-from .items import CALLER_TOKEN_MS, CallerSpeech, Item, Message
+from .items import CallerSpeech, Item, Message
 from .response import CancelReason, Response
 from .responses import BrainView, Responses
 from .server_events import ServerEvent, ServerEvents
 from .turn_detection import CallerTurns, Turn, TurnStarted
-from .usage import audio_tokens, text_tokens
 from .utterance import words
 
 _RATE_LIMITS = [
@@ -150,14 +149,8 @@ class Session:
         hear.speech.transcript = text
         place = {"item_id": hear.item_id, "content_index": hear.content_index}
         kind = "conversation.item.input_audio_transcription"
-        read, written = audio_tokens(hear.speech.audio_ms, CALLER_TOKEN_MS), text_tokens(text)
-        usage = {
-            "type": "tokens",
-            "input_tokens": read,
-            "output_tokens": written,
-            "total_tokens": read + written,
-            "input_token_details": {"audio_tokens": read, "text_tokens": 0},
-        }
+        # As for the models billed by the duration of the audio, which all current ones are.
+        usage = {"type": "duration", "seconds": round(hear.speech.audio_ms / 1000, 3)}
         deltas = [self._events.event(f"{kind}.delta", **place, delta=word) for word in words(text)]
         return [*deltas, self._events.event(f"{kind}.completed", **place, transcript=text, usage=usage)]
 
