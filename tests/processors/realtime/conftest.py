@@ -38,8 +38,9 @@ from callpipe.transports.frames import (
 )
 from callpipe.transports.lane import UPSTREAM, MediaProcessor
 from callpipe.transports.loopback import LoopbackSocket, socket_pair
+from callpipe.transports.realtime.endpoints import Breakers
 from callpipe.transports.realtime.settings import RealtimeSettings
-from callpipe.transports.websocket import WebSocket
+from callpipe.transports.websocket import Connect, WebSocket
 
 PACKETS = Path(__file__).parents[2] / "packets" / "realtime"
 KEY = "sk-very-secret"
@@ -69,21 +70,27 @@ class Model:
         self.headers: Mapping[str, str] = {}
         self.deadline_s = 0.0
         self.closed: SocketClosedError | None = None
+        self.ended: list[LoopbackSocket] = []
+        self.takes_s = 0.1
+        self.sockets: list[LoopbackSocket] = []
+        self._silent = False
+        self._opened_at = 0
         self._refusal = refusal
         self._confirms = confirms
         self._wrap = wrap
-        self._socket: LoopbackSocket | None = None
-        self._listening: asyncio.Task[None] | None = None
+        self._listening: list[asyncio.Task[None]] = []
 
     async def connect(self, url: str, *, headers: Mapping[str, str], deadline_s: float) -> WebSocket:
         self.urls.append(url)
         self.headers, self.deadline_s = headers, deadline_s
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(self.takes_s)
         if self._refusal is not None:
             raise self._refusal
         ours, theirs = socket_pair()
-        self._socket = theirs
-        self._listening = asyncio.create_task(self._listen(theirs))
+        self._silent = False
+        self._opened_at = len(self.received)
+        self.sockets.append(theirs)
+        self._listening.append(asyncio.create_task(self._listen(theirs)))
         return self._wrap(ours)
 
     async def _listen(self, socket: LoopbackSocket) -> None:
@@ -92,21 +99,33 @@ class Model:
                 event = json.loads(await socket.receive())
                 self.received.append(event)
                 self.wire.append(event["type"])
-                if event["type"] == "session.update" and self._confirms:
-                    self.say("session.updated")
+                if event["type"] == "session.update" and self._confirms and not self._silent:
+                    socket.send(json.dumps(GOLDEN["session.updated"]))
         except SocketClosedError as closed:
             self.closed = closed
+            self.ended.append(socket)
 
     @property
     def socket(self) -> LoopbackSocket:
-        assert self._socket is not None
-        return self._socket
+        return self.sockets[-1]
+
+    def since_opened(self) -> list[dict[str, Any]]:
+        """What was received since the newest socket was opened."""
+        return self.received[self._opened_at :]
+
+    def falls_silent(self) -> None:
+        """Answer nothing any more on the newest socket."""
+        self._silent = True
 
     def say(self, event_type: str, **changes: Any) -> None:
         self.socket.send(json.dumps(GOLDEN[event_type] | changes))
 
     def begin(self, response_id: str = "resp_1") -> None:
         self.say("response.created", response={"id": response_id})
+
+    def begin_what_was_asked_for(self) -> None:
+        asked = self.last("response.create")["response"]
+        self.say("response.created", response={"id": "resp_1", "metadata": asked["metadata"]})
 
     def end(self, response_id: str = "resp_1", status: str = "completed") -> None:
         self.say(
@@ -236,12 +255,24 @@ async def call(
     confirms: bool = True,
     lasts_s: float = 1.0,
     wrap: Wrap = lambda socket: socket,
+    connect: Connect | None = None,
+    through: Callable[[Connect], Connect] = lambda connect: connect,
+    breakers: Breakers | None = None,
+    **more: Any,
 ) -> AsyncGenerator[Call]:
-    """A call whose first second has passed."""
+    """A call whose first second has passed; `more` goes to the processor."""
     wire: list[str] = []
     model = Model(wire, refusal=refusal, confirms=confirms, wrap=wrap)
     clock = asyncio.get_running_loop().time
-    llm = RealtimeLLM(settings=settings, api_key=KEY, greeting=greeting, connect=model.connect, clock=clock)
+    llm = RealtimeLLM(
+        settings=settings,
+        api_key=KEY,
+        greeting=greeting,
+        connect=through(connect or model.connect),
+        clock=clock,
+        breakers=breakers or Breakers(),
+        **more,
+    )
     before, the_line, behind = Seen(), Line(wire), Seen()
     chain = [before, llm, *between, *([the_line] if line else []), behind]
     worker = PipelineWorker(
