@@ -30,6 +30,9 @@ TOOL_RESULT = "table"
 APOLOGY = "sorry"
 """What the carrier says when the bot can't go on."""
 
+HOLDING_PHRASE = "one moment please"
+"""What the caller hears when the model can't be reached for a while; no word of the conversation."""
+
 QUIET_MS = 2_500.0
 """How long the caller waits for more before they go on."""
 PATIENCE_S = 20.0

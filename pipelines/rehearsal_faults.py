@@ -106,7 +106,7 @@ def _events() -> Iterator[Rehearsal]:
 
 
 def _answers() -> Iterator[Rehearsal]:
-    slow, stalled = SlowDeltas(150), SlowDeltas(60_000, from_delta=20)
+    slow, stalled = SlowDeltas(150), SlowDeltas(60_000, from_delta=21)
     yield Rehearsal("slow deltas", "in every answer", [[slow]])
     yield Rehearsal("deltas stall", "in the answer", [[stalled]])
     for number, moment in ((1, "at the greeting"), (2, "at the answer")):

@@ -29,6 +29,9 @@ LONGEST_SILENCE_S = 1.0
 PAUSE_S = 0.25
 """A shorter pause is part of an utterance."""
 
+_SHORTEST_S = 0.05
+"""A shorter sound is a click, which breaks no silence."""
+
 _FRAME_S = 0.01
 _LOUD_RMS = 100.0
 _RATE = 8_000
@@ -199,6 +202,8 @@ def utterances(pcm: bytes, hear: Callable[[bytes, int], str]) -> list[Utterance]
         return []
     found: list[Utterance] = []
     for stretch in np.split(loud, np.flatnonzero(np.diff(loud) > PAUSE_S / _FRAME_S) + 1):
+        if len(stretch) * _FRAME_S < _SHORTEST_S:
+            continue
         audio = frames[stretch].astype("<i2").tobytes()
         end_s = (int(stretch[-1]) + 1) * _FRAME_S
         found.append(Utterance(int(stretch[0]) * _FRAME_S, end_s, tuple(words_in(hear(audio, _RATE)))))

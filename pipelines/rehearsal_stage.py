@@ -15,9 +15,14 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr
 
-from callpipe.processors.tools import tool
+from callpipe.processors.mulaw import MulawDecoder, MulawEncoder
+from callpipe.processors.realtime import RealtimeLLM
+from callpipe.processors.resampler import Resampler
+from callpipe.processors.tools import ToolRouter, tool
+from callpipe.transports.audio.formats import PCM_24K
 from callpipe.transports.bandwidth.emulator import Caller, CallReport, Carrier
 from callpipe.transports.errors import SocketRefusedError
+from callpipe.transports.frames import EncodedAudio
 from callpipe.transports.loopback import socket_pair
 from callpipe.transports.realtime.emulator import (
     EmulatedEndpoint,
@@ -26,6 +31,8 @@ from callpipe.transports.realtime.emulator import (
     SessionLog,
     inline,
 )
+from callpipe.transports.realtime.endpoints import Breakers
+from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.speech.interfaces import Brain
 from callpipe.transports.speech.tones import ToneEar, ToneVoice
 from callpipe.transports.websocket import UpgradeRequest, WebSocket
@@ -34,10 +41,10 @@ from .bot import Bot
 from .call import Call
 from .call_records import CallRecords
 from .pipeline import Pipeline
-from .ready_made import realtime_call
 from .rehearsal_conversation import (
     APOLOGY,
     GREETING,
+    HOLDING_PHRASE,
     TOOL_RESULT,
     TOOL_S,
     Memory,
@@ -99,8 +106,29 @@ class RehearsedBot:
             await asyncio.sleep(TOOL_S)
             return TOOL_RESULT
 
-        return realtime_call(
-            call, instructions="You are rehearsing.", tools=[look_up], greeting=" ".join(GREETING)
+        router = ToolRouter([look_up])
+        model = RealtimeLLM(
+            settings=RealtimeSettings(instructions="You are rehearsing."),
+            tools=router.tools,
+            api_key=call.settings.api_key(),
+            base_url=call.settings.openai_base_url,
+            greeting=" ".join(GREETING),
+            holding_phrase=_holding_phrase(),
+            breakers=Breakers(),
+            connect=call.connect,
+            clock=call.clock,
+        )
+        return Pipeline(
+            [
+                call.transport.input(),
+                MulawDecoder(),
+                Resampler(24_000),
+                model,
+                router,
+                Resampler(8_000),
+                MulawEncoder(),
+                call.transport.output(),
+            ]
         )
 
 
@@ -178,6 +206,12 @@ async def _on_ports(rehearsal: Rehearsal, rehearsed: RehearsedBot, folder: Path)
             yield Stage(_carrier(settings), model.logs)
         finally:
             await server.stop()
+
+
+def _holding_phrase() -> EncodedAudio:
+    """Return what the caller hears while another session is looked for."""
+    audio = b"".join(ToneVoice(PCM_24K.sample_rate).speak(HOLDING_PHRASE))
+    return EncodedAudio(audio=audio, audio_format=PCM_24K)
 
 
 def _settings(folder: Path, public_url: str, model_url: str) -> Settings:

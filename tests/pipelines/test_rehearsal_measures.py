@@ -227,4 +227,5 @@ def test_a_track_is_heard_utterance_by_utterance() -> None:
     assert (first.start_s, first.end_s) == pytest.approx((0.3, 0.3 + 12 * 0.04), abs=0.011)
     assert (second.start_s, second.end_s) == pytest.approx((1.08, 1.08 + 0.16 + 0.2 + 0.2), abs=0.011)
     assert utterances(silence(1000), ToneEar().hear) == []
+    assert utterances(silence(300) + tones("b")[:640] + silence(300), ToneEar().hear) == []
     assert utterances(b"", ToneEar().hear) == []
