@@ -11,7 +11,7 @@ class EncodedAudio:
     """Encoded audio that is decoded from base64 only where somebody reads it.
 
     Construct it with either `payload` (base64, as it crosses the wire) or `audio` (the encoded bytes); the
-    other is made when it is first asked for.
+    other is made when it is asked for.
     """
 
     __slots__ = ("_audio", "_duration_ms", "_payload", "audio_format")
@@ -28,10 +28,10 @@ class EncodedAudio:
 
     @property
     def payload(self) -> str:
-        """The audio in base64."""
-        if self._payload is None:
-            self._payload = base64.b64encode(self._audio or b"").decode("ascii")
-        return self._payload
+        """The audio in base64. Not kept beside the bytes: a call holds seconds of audio it may send again."""
+        if self._payload is not None:
+            return self._payload
+        return base64.b64encode(self._audio or b"").decode("ascii")
 
     @property
     def audio(self) -> bytes:
