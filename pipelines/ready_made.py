@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipecat.processors.frame_processor import FrameProcessor
 
@@ -15,7 +16,9 @@ from callpipe.processors.recorder import Recorder
 from callpipe.processors.resampler import Resampler
 from callpipe.processors.tools import Tool, ToolRouter
 from callpipe.transports.audio.formats import PCM_24K, PCMU_8K
-from callpipe.transports.realtime.settings import RealtimeSettings
+from callpipe.transports.encoded_audio import EncodedAudio
+from callpipe.transports.realtime import RealtimeSettings, warn_of_shutdown
+from callpipe.transports.realtime.endpoints import RealtimeEndpoint
 
 from .call import Call
 from .pipeline import Pipeline
@@ -32,6 +35,8 @@ def realtime_call(
     tools: Tools = (),
     greeting: str | None = None,
     greeting_audio: Speech | None = None,
+    holding_phrase: Speech | None = None,
+    endpoints: Sequence[RealtimeEndpoint] = (),
     **model: Any,
 ) -> Pipeline:
     """Return the full chain: the caller's PCMU becomes PCM at 24 kHz for the model, and back.
@@ -43,22 +48,26 @@ def realtime_call(
         greeting: What it says first; None lets the caller speak first.
         greeting_audio: The greeting's words from a file or bytes, see `prerecorded`. The caller hears them as
             soon as the media stream starts, whether the model is there yet or not.
+        holding_phrase: What the caller hears, once, when a lost model would leave them in silence for more than
+            0.8 s ("One moment, please."); from a file or bytes, as `greeting_audio`.
+        endpoints: Where else the model is reached when `OPENAI_BASE_URL` does not answer, in this order.
         **model: Further fields of `RealtimeSettings`, such as ``voice`` or ``turn_detection``.
 
     Raises:
         PipelineFormatError: Never for this chain by itself.
-        PrerecordedSpeechError: `greeting_audio` can't be played.
+        PrerecordedSpeechError: `greeting_audio` or `holding_phrase` can't be played.
         ValueError: `greeting_audio` comes without `greeting`.
         pydantic.ValidationError: `RealtimeSettings` does not take one of `model`.
     """
     settings = RealtimeSettings(instructions=instructions, audio_format=PCM_24K, **model)
+    speech = _Speech(greeting, greeting_audio, holding_phrase)
     router = ToolRouter(tools)
     return Pipeline(
         [
             call.transport.input(),
             MulawDecoder(),
             Resampler(24_000),
-            _model(call, router, settings, greeting, greeting_audio),
+            _model(call, router, settings, speech, endpoints),
             router,
             *recorder(call),
             Resampler(8_000),
@@ -75,6 +84,8 @@ def passthrough_call(
     tools: Tools = (),
     greeting: str | None = None,
     greeting_audio: Speech | None = None,
+    holding_phrase: Speech | None = None,
+    endpoints: Sequence[RealtimeEndpoint] = (),
     **model: Any,
 ) -> Pipeline:
     """Return the short chain: the model speaks PCMU itself, and payloads pass untouched in base64.
@@ -82,11 +93,12 @@ def passthrough_call(
     It adds the least delay and costs the least. Takes what `realtime_call` takes.
     """
     settings = RealtimeSettings(instructions=instructions, audio_format=PCMU_8K, **model)
+    speech = _Speech(greeting, greeting_audio, holding_phrase)
     router = ToolRouter(tools)
     return Pipeline(
         [
             call.transport.input(),
-            _model(call, router, settings, greeting, greeting_audio),
+            _model(call, router, settings, speech, endpoints),
             router,
             *recorder(call),
             call.transport.output(),
@@ -99,21 +111,36 @@ def recorder(call: Call) -> list[FrameProcessor]:
     return [] if call.settings.recording is Recording.OFF else [Recorder(call.recording_path)]
 
 
+class _Speech(NamedTuple):
+    """What the bot says without the model."""
+
+    greeting: str | None
+    greeting_audio: Speech | None
+    holding_phrase: Speech | None
+
+
 def _model(
     call: Call,
     router: ToolRouter,
     settings: RealtimeSettings,
-    greeting: str | None,
-    greeting_audio: Speech | None,
+    speech: _Speech,
+    endpoints: Sequence[RealtimeEndpoint],
 ) -> RealtimeLLM:
+    def recorded(words: Speech | None) -> EncodedAudio | None:
+        return None if words is None else prerecorded(words, settings.audio_format)
+
+    for model in settings.models:
+        warn_of_shutdown(model, datetime.now(UTC).date())
     key = call.settings.openai_api_key
     return RealtimeLLM(
         settings=settings,
         tools=router.tools,
         api_key=key.get_secret_value() if key is not None else "",
         base_url=call.settings.openai_base_url,
-        greeting=greeting,
-        greeting_audio=None if greeting_audio is None else prerecorded(greeting_audio, settings.audio_format),
+        greeting=speech.greeting,
+        greeting_audio=recorded(speech.greeting_audio),
+        holding_phrase=recorded(speech.holding_phrase),
+        endpoints=endpoints,
         connect=call.connect,
         clock=call.clock,
     )

@@ -1,5 +1,6 @@
 """The realtime model's wire: events and session state, without I/O."""
 
+from .endpoints import RealtimeEndpoint
 from .events import MalformedEventError, ToolSchema
 from .models import shutdown_notice, warn_of_shutdown
 from .session import RealtimeSession
@@ -16,6 +17,7 @@ from .settings import (
 __all__ = [
     "CustomVoice",
     "MalformedEventError",
+    "RealtimeEndpoint",
     "RealtimeSession",
     "RealtimeSettings",
     "RetentionRatio",
