@@ -35,7 +35,7 @@ calls_app = typer.Typer(no_args_is_help=True, help="What became of calls.")
 app.add_typer(calls_app, name="calls")
 app.add_typer(emulate.app, name="emulate")
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 BotFiles = Annotated[list[Path], typer.Argument(metavar="BOTFILE...", help="Python files with a Bot each.")]
 
