@@ -126,6 +126,7 @@ async def measure_once(
         allocations = None
         if last:
             await load.hold(FEW)
+            await asyncio.sleep(3 * SETTLE_S)  # the calls that have ended are cleaned up first
             allocations = await load.running.allocations(ALLOCATIONS_S) / (ALLOCATIONS_S * FEW * 50)
     show(system, f"{calls} calls{', TLS' if tls else ''}", many)
     return Result(system.name, load.running.started_s, idle_mb, mb_per_call, allocations, many, cut_in)
