@@ -24,9 +24,8 @@ GRACE_S = 1.0
 """Audio sent in a measurement may come this much later than its end."""
 DIALLING = 8
 """Calls that are set up at a time."""
-BUSY_LOAD = 0.9
-"""A load that needs more than this of its core, or whose slots are later than `LATE_S`, is at its own limit."""
-LATE_S = 0.008
+BUSY_LOAD = 0.85
+"""A load that needs more than this of its core is at its own limit."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Measured:
     @property
     def load_at_its_limit(self) -> bool:
         """Whether the load, not the system, set the bound."""
-        return self.load_busy > BUSY_LOAD or self.load_late_ms > LATE_S * 1000
+        return self.load_busy > BUSY_LOAD
 
     def told(self) -> dict[str, Any]:
         """Return it as JSON can tell it."""
