@@ -14,7 +14,7 @@ demo: $(INSTALLED)  ## one phone call through real sockets, no key, no phone, no
 	$(VENV)/bin/callpipe demo --brain $(BRAIN) $(if $(JSON),--json $(JSON))
 
 test: $(INSTALLED)  ## every test, no network needed
-	$(VENV)/bin/pytest -q
+	$(VENV)/bin/pytest -q -n 2 --dist worksteal
 
 check: $(INSTALLED)  ## lint, format, types, layers
 	$(VENV)/bin/ruff check .
