@@ -25,7 +25,7 @@ from .call_records import CallRecords
 from .errors import BotLoadError, UnknownCallError
 from .journal import read_journal, transcript
 from .pipeline import Pipeline
-from .server import Server
+from .server import Server, settle_memory
 from .settings import Settings, load_settings
 from .spending import Spending
 from .switchboard import Switchboard
@@ -97,6 +97,7 @@ def serve(
         if bot.name in {other.name for other in bots[:number]}:
             raise BotLoadError(bot.path, None, f"another bot is called {bot.name!r} too")
         _check_needs(bot, settings)
+    settle_memory()
     use_prices(settings.prices)
     records = CallRecords(settings.data_dir)
     uvloop.run(_serve(bots, settings, records, Spending.resumed(settings, records), (host, port)))

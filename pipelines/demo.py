@@ -203,6 +203,7 @@ def _told(folder: Path, report: CallReport, booking: DemoBooking) -> dict[str, A
         ],
         "cost_usd": sums.cost_usd,
         "unpriced": list(sums.unpriced),
+        "tokens": sums.tokens,
         "recording": str(folder / "recording.wav"),
         "transcript": str(folder / "transcript.txt"),
         "journal": str(folder / "journal.jsonl"),

@@ -8,7 +8,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
@@ -236,6 +236,7 @@ class CallFigures:
             on the wire.
         heard_ms: For each answer, the time from the end of the caller's speech until they hear it, where the
             transport told of it.
+        tokens: What was used, summed by kind as `UsageFrame` tells it; milliseconds for what is billed by time.
         loop_lag_ms: The longest that the process kept the call's work waiting, as far as it was notable.
         cost_usd: What the model cost, as far as prices are known.
         unpriced: The models that were used and whose price is not known.
@@ -251,6 +252,7 @@ class CallFigures:
     unpriced: tuple[str, ...]
     heard_ms: tuple[float, ...] = ()
     loop_lag_ms: float = 0.0
+    tokens: dict[str, int] = field(default_factory=dict[str, int])
 
     @property
     def response_p50_ms(self) -> float | None:
@@ -290,7 +292,16 @@ def figures(events: Iterable[Event]) -> CallFigures:
         loop_lag_ms=max((each["lag_ms"] for each in by_name.get("loop_lag", [])), default=0.0),
         cost_usd=sum(each["cost_usd"] or 0.0 for each in usage),
         unpriced=tuple(sorted({each["model"] for each in usage if each["cost_usd"] is None})),
+        tokens=_summed(each["tokens"] for each in usage),
     )
+
+
+def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for each in counts:
+        for kind, count in each.items():
+            sums[kind] = sums.get(kind, 0) + count
+    return sums
 
 
 def _waited_ms(latency: Event) -> float:

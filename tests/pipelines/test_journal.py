@@ -364,6 +364,7 @@ def test_the_figures_add_up() -> None:
         unpriced=(),
         heard_ms=(580.0,),
         loop_lag_ms=61.5,
+        tokens={"audio_in": 20},
     )
     assert (told.response_p50_ms, told.response_max_ms) == (500.0, 900.0)
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from callpipe.pipelines import Bot, Call, Pipeline, passthrough_call, realtime_call
 from callpipe.pipelines.call_records import CallRecords
-from callpipe.pipelines.server import Server
+from callpipe.pipelines.server import Server, settle_memory
 from callpipe.pipelines.settings import Recording, Settings
 from callpipe.pipelines.switchboard import Switchboard
 from callpipe.processors.tools import end_call, tool
@@ -48,6 +48,7 @@ async def main(data_dir: Path) -> None:
         recording=Recording.ON,
     )
     switchboard = Switchboard([bot], settings, CallRecords(data_dir))
+    settle_memory()
     await Server(switchboard, settings, Server.listen("127.0.0.1", told.port)).run()
 
 
