@@ -39,29 +39,24 @@ from callpipe.transports.frames import (
 from callpipe.transports.lane import UPSTREAM, MediaProcessor
 from callpipe.transports.realtime import happenings
 from callpipe.transports.realtime.endpoints import PROCESS_BREAKERS, Breakers, Choice, RealtimeEndpoint
-from callpipe.transports.realtime.events import MalformedEventError, ToolSchema, parse
+from callpipe.transports.realtime.events import ToolSchema
 from callpipe.transports.realtime.happenings import Happening
-from callpipe.transports.realtime.opening import Opened
 from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.steering import ChangeFrame, SteeringFrame, ToolsChangedFrame
 from callpipe.transports.websocket import Connect
 
-from .alarm import Alarm
 from .errors import (
     ModelLostError,
-    ModelSessionRefusedError,
     ProcessorsError,
     SessionFailedError,
 )
+from .model_conversation import ModelConversation
 from .model_dialer import Dialer
 from .model_frames import CallerTranscriptionFrame, bot_audio, frame_of, pcm
 from .model_link import ROLLOVER_AFTER_S, ModelLink
 
 CLEANUP_DEADLINE_S = 1.0
-
-LOOK_AGAIN_S = 0.2
-"""How often it is looked whether a caller who speaks has fallen silent."""
 
 
 class RealtimeLLM(MediaProcessor):
@@ -133,14 +128,13 @@ class RealtimeLLM(MediaProcessor):
             self._session.set_up,
             connect=connect,
             clock=clock,
-            report=self._attempt_failed,
+            report=lambda failed: self.run_beside(self.report(failed)),
         )
-        self._link = ModelLink(dialer, clock=clock, rollover_after_s=rollover_after_s)
-        self._started = asyncio.Event()
+        link = ModelLink(dialer, clock=clock, rollover_after_s=rollover_after_s)
+        self._conversation = ModelConversation(self._session, link, self, clock=clock)
         self._ending = False
-        self._conversation: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._alarm = Alarm(lambda: self._spawn(self._overdue()), clock)
         self._playhead_known = False
 
     def formats(self, tracks: Tracks) -> Tracks:
@@ -152,13 +146,13 @@ class RealtimeLLM(MediaProcessor):
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Begin to open the session."""
         await super().setup(setup)
-        self._conversation = self._spawn(self._converse())
+        self._following = self._spawn(self._converse())
 
     async def cleanup(self) -> None:
         """Close the socket, and leave nothing running."""
         await super().cleanup()
         self._end()
-        await self._link.closed()
+        await self._conversation.closed()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLEANUP_DEADLINE_S)
         for task in tuple(self._tasks):
@@ -178,53 +172,46 @@ class RealtimeLLM(MediaProcessor):
             return frame
         if packet.audio_format != self._format:
             raise FormatMismatchError("caller", str(packet.audio_format), str(self._format))
-        now = self._clock()
-        self._session.caller_audio(packet, now)
-        self._send()
-        if self._link.has_successor and (self._link.must_move or self._session.between_turns(now)):
-            self._spawn(self._tell(self._session.moved(self._link.move(), now), now))
-            self._send()
+        self._conversation.hear(packet)
         return None
 
     async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
         """Tell the session what concerns it; pass everything on but tools' results."""
-        session, now = self._session, self._clock()
+        session, tell, now = self._session, self._conversation.tell, self._clock()
         match frame:
             case StartFrame():
                 await self.push_frame(frame, direction)
-                await self._tell(self._greeted, now)
-                self._started.set()
+                await tell(self._greeted)
+                self._conversation.started.set()
             case ToolResultFrame():
-                await self._tell(
-                    session.tool_answered(frame.call_id, frame.output, now, ends_call=frame.ends_call), now
-                )
+                await tell(session.tool_answered(frame.call_id, frame.output, now, ends_call=frame.ends_call))
             case InterruptionFrame():
                 happened = session.interrupted(now)
-                self._send()
+                self._conversation.send()
                 await self.push_frame(frame, direction)
-                await self._tell(happened, now)
+                await tell(happened)
             case PlayheadFrame():
                 self._playhead_known = True
                 session.adopt_playhead(frame.playhead)
                 await self.push_frame(frame, direction)
             case PlayoutClearedFrame():
                 await self.push_frame(frame, direction)
-                await self._tell(session.playout_cleared(frame.heard_ms, frame.at), now)
+                await tell(session.playout_cleared(frame.heard_ms, frame.at))
             case SteeringFrame():
                 await self._steer(frame, now)
             case PlayoutStartedFrame():
-                await self._tell(session.playout_started(frame.context_id, frame.sent_at, frame.heard_at), now)
+                await tell(session.playout_started(frame.context_id, frame.sent_at, frame.heard_at))
                 await self.push_frame(frame, direction)
             case PlayoutFinishedFrame():
                 await self.push_frame(frame, direction)
-                await self._tell(session.playout_finished(now), now)
+                await tell(session.playout_finished(now))
             case MediaStoppedFrame():
                 await self.push_frame(frame, direction)
-                await self._tell(session.line_ended(now), now)
+                await tell(session.line_ended(now))
             case EndFrame() | CancelFrame():
                 # What is played before an EndFrame takes effect is told by the transport, where there is one.
                 if isinstance(frame, CancelFrame) or not self._playhead_known:
-                    await self._tell(session.line_ended(now), now)
+                    await tell(session.line_ended(now))
                 self._end()
                 await self.push_frame(frame, direction)
             case _:
@@ -235,95 +222,45 @@ class RealtimeLLM(MediaProcessor):
         if isinstance(frame, ChangeFrame) and frame.tools is not None:
             self.tools = tuple(frame.tools)
             await self.push_frame(ToolsChangedFrame(self.tools))
-        await self._tell(self._session.steer(frame, now), now)
-
-    # What the link tells.
-
-    async def _converse(self) -> None:
-        """Follow the model's sessions for as long as there are any."""
-        try:
-            await self._link.follow(self)
-        except ModelLostError as loss:
-            await self._unusable(loss)
-        except Exception as failure:  # noqa: BLE001  whatever fails here, the call must not stay open and silent
-            error = SessionFailedError(failure)
-            await self.push_frame(ModelFaultFrame(self._clock(), "session_failed", str(error)))
-            await self._unusable(error)
-
-    async def opened(self, opened: Opened) -> None:
-        """A session is open: tell it the conversation so far. See `Listener`."""
-        now = self._clock()
-        happened = self._session.opened(opened, now)
-        self._send()
-        await self._started.wait()
-        await self._tell(happened, now)
-
-    async def received(self, message: str | bytes) -> None:
-        """Take a message of the server's. See `Listener`."""
-        now = self._clock()
-        try:
-            event = parse(message)
-        except MalformedEventError as malformed:
-            await self._tell(self._session.malformed(malformed, now), now)
-        else:
-            await self._tell(self._session.receive(event, now), now)
-
-    async def lost(self, loss: ModelLostError) -> None:
-        """The session is gone: keep what the next one needs. See `Listener`."""
-        now = self._clock()
-        happened = self._session.lost(now)
-        await self._report(loss)
-        await self._tell(happened, now)
-
-    def _attempt_failed(self, failed: ModelLostError) -> None:
-        self._spawn(self._report(failed))
-
-    async def _report(self, loss: ModelLostError) -> None:
-        await self._started.wait()
-        await self.push_frame(ModelFaultFrame(self._clock(), loss.code, str(loss)))
-
-    def _send(self) -> None:
-        """Send what the session has to say."""
-        outbox = self._session.outbox
-        if outbox and self._session.ready:
-            self._link.send(outbox)
-            outbox.clear()
+        await self._conversation.tell(self._session.steer(frame, now))
 
     def _end(self) -> None:
         """The call ends: close the socket, wait for nothing more."""
         if self._ending:
             return
         self._ending = True
-        self._started.set()
-        self._session.end()
-        if self._conversation is not None and not self._link.is_open:
-            self._conversation.cancel()
-        self._link.close()
-        self._alarm.set(None)
+        if self._following is not None and not self._conversation.is_open:
+            self._following.cancel()
+        self._conversation.end()
 
-    async def _unusable(self, error: ProcessorsError) -> None:
-        """Say that there is no session any more; the worker's policy decides what becomes of the call."""
-        await self._started.wait()
-        if self._ending:
+    # What the conversation needs.
+
+    async def _converse(self) -> None:
+        """Follow the model's sessions; say so when there is none: the worker's policy decides then."""
+        try:
+            await self._conversation.follow()
             return
-        self._session.end()
-        await self.push_error(str(error), exception=error, force_treat_as_permanent=True)
-
-    # The pipeline.
-
-    async def _tell(self, happened: Sequence[Happening], now: float) -> None:
-        """Send what a step of the session has to say, push what it found out, and set the alarm anew."""
-        self._send()
-        for happening in happened:
-            await self._push(happening, now)
+        except ModelLostError as loss:
+            error: ProcessorsError = loss
+        except Exception as failure:  # noqa: BLE001  whatever fails here, the call must not stay open and silent
+            error = SessionFailedError(failure)
+            await self.push_frame(ModelFaultFrame(self._clock(), "session_failed", str(error)))
+        await self._conversation.started.wait()
         if not self._ending:
-            at = self._clock()
-            dues = [self._session.next_due(at), self._link.due(owing=self._session.waits_for_server)]
-            if self._session.caller_speaks:  # and may have stopped, while a server that is gone can't tell
-                dues.append(at + LOOK_AGAIN_S)
-            self._alarm.set(min((due for due in dues if due is not None), default=None))
+            self._session.end()
+            await self.push_error(str(error), exception=error, force_treat_as_permanent=True)
 
-    async def _push(self, happening: Happening, now: float) -> None:
+    async def report(self, loss: ModelLostError) -> None:
+        """Tell that a session, or an attempt to open one, failed. See `model_conversation.Pipeline`."""
+        await self._conversation.started.wait()
+        await self.push_frame(ModelFaultFrame(self._clock(), loss.code, str(loss)))
+
+    def run_beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something until the call ends. See `model_conversation.Pipeline`."""
+        self._spawn(work)
+
+    async def push_happening(self, happening: Happening) -> None:
+        """Tell the pipeline what happened. See `model_conversation.Pipeline`."""
         frame = frame_of(happening)
         if frame is not None:
             await self.push_frame(frame)
@@ -338,8 +275,6 @@ class RealtimeLLM(MediaProcessor):
                 await self._broadcast(UserStartedSpeakingFrame)
             case happenings.CallerStopped():
                 await self._broadcast(UserStoppedSpeakingFrame)
-            case happenings.SessionGone(code, explanation, lasting):
-                self._link.drop(ModelSessionRefusedError(code, explanation, lasting=lasting))
             case happenings.SilenceToCover() if self._holding_phrase is not None:
                 await self.push_frame(bot_audio(self._holding_phrase, None))
             case happenings.CallOver(reason):
@@ -349,12 +284,6 @@ class RealtimeLLM(MediaProcessor):
 
     async def _broadcast(self, frame_class: type[Frame]) -> None:
         await self.broadcast_frame(frame_class)  # pyright: ignore[reportUnknownMemberType]  pipecat's kwargs are untyped
-
-    async def _overdue(self) -> None:
-        now = self._clock()
-        happened = self._session.due(now)
-        self._link.watch(owing=self._session.waits_for_server)
-        await self._tell(happened, now)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = cast("asyncio.Task[None]", self.create_task(work))  # pyright: ignore[reportUnknownMemberType]  as above

@@ -134,13 +134,12 @@ class Answering:
         if response.status not in ("failed", "incomplete"):
             return happened
         code, explanation = response.failure
-        happened += self._faults.report(code, explanation, now)
         if owed is not None:
             self._dialogue.responses.want_first(owed)
             self._handover.expect_silence(now)
             if code in LASTING_ERRORS or not self.retries.failed(explanation, now):
-                happened.append(SessionGone(code, explanation, code in LASTING_ERRORS))
-        return happened
+                return [*happened, SessionGone(code, explanation, code in LASTING_ERRORS)]
+        return [*happened, *self._faults.report(code, explanation, now)]
 
     def _began(self, response_id: str, now: float, request_id: str | None = None) -> list[Happening]:
         if self._dialogue.responses.is_live(response_id):

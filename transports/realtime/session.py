@@ -321,10 +321,9 @@ class RealtimeSession:
         code = error.code or error.type or "error"
         another = code == "conversation_already_has_active_response"
         self._dialogue.responses.refused(error.event_id, another_is_live=another)
-        gone: list[Happening] = []
         if code in LASTING_ERRORS or code == "session_expired":
-            gone.append(SessionGone(code, error.message or "", code in LASTING_ERRORS))
-        return [*self.faults.report(code, error.message or "", now), *gone]
+            return [SessionGone(code, error.message or "", code in LASTING_ERRORS)]
+        return [*self.faults.report(code, error.message or "", now)]
 
     def _speech_started(self, event: events.SpeechStarted, now: float) -> list[Happening]:
         self._caller.started()

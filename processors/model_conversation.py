@@ -1,0 +1,157 @@
+"""A call's session and the sockets that carry it, joined: messages, losses, time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+from callpipe.transports.frames import EncodedAudio
+from callpipe.transports.realtime.events import MalformedEventError, parse
+from callpipe.transports.realtime.happenings import Happening, SessionGone
+from callpipe.transports.realtime.opening import Opened
+from callpipe.transports.realtime.session import RealtimeSession
+
+from .alarm import Alarm
+from .errors import ModelLostError, ModelSessionRefusedError
+from .model_link import ModelLink
+
+LOOK_AGAIN_S = 0.2
+"""How often it is looked whether a caller who speaks has fallen silent."""
+
+
+class Pipeline(Protocol):
+    """What a conversation needs of the processor that holds it."""
+
+    async def push_happening(self, happening: Happening) -> None:
+        """Tell the pipeline what happened."""
+        ...
+
+    async def report(self, loss: ModelLostError) -> None:
+        """Tell the pipeline that a session, or an attempt to open one, failed."""
+        ...
+
+    def run_beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something that nobody waits for."""
+        ...
+
+
+class ModelConversation:
+    """Drives a session; the `Listener` of its link.
+
+    Args:
+        session: The session.
+        link: Its sockets.
+        pipeline: Who is told what happens.
+        clock: Monotonic seconds.
+
+    Attributes:
+        started: Set when the pipeline takes frames.
+    """
+
+    def __init__(
+        self, session: RealtimeSession, link: ModelLink, pipeline: Pipeline, *, clock: Callable[[], float]
+    ) -> None:
+        self.started = asyncio.Event()
+        self._session = session
+        self._link = link
+        self._pipeline = pipeline
+        self._clock = clock
+        self._ended = False
+        self._alarm = Alarm(lambda: pipeline.run_beside(self._overdue()), clock)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a session with the model."""
+        return self._link.is_open
+
+    async def follow(self) -> None:
+        """Follow the model's sessions for as long as there are any.
+
+        Raises:
+            ModelLostError: There is none any more.
+        """
+        await self._link.follow(self)
+
+    def hear(self, packet: EncodedAudio) -> None:
+        """Send caller audio to the model; move to the next session when one is open and nobody speaks."""
+        now = self._clock()
+        self._session.caller_audio(packet, now)
+        self.send()
+        if self._link.has_successor and (self._link.must_move or self._session.between_turns(now)):
+            happened = self._session.moved(self._link.move(), now)
+            self.send()
+            self._pipeline.run_beside(self.tell(happened))
+
+    def send(self) -> None:
+        """Send what the session has to say."""
+        outbox = self._session.outbox
+        if outbox and self._session.ready:
+            self._link.send(outbox)
+            outbox.clear()
+
+    async def tell(self, happened: Sequence[Happening]) -> None:
+        """Send what a step of the session has to say, tell what it found out, and set the alarm anew."""
+        self.send()
+        for happening in happened:
+            if isinstance(happening, SessionGone):
+                self._link.drop(
+                    ModelSessionRefusedError(happening.code, happening.explanation, lasting=happening.lasting)
+                )
+            else:
+                await self._pipeline.push_happening(happening)
+        if not self._ended:
+            self._alarm.set(self._next_due(self._clock()))
+
+    def end(self) -> None:
+        """The call ends: close the socket, wait for nothing more."""
+        self._ended = True
+        self.started.set()
+        self._session.end()
+        self._link.close()
+        self._alarm.set(None)
+
+    async def closed(self) -> None:
+        """Wait until every socket is closed."""
+        await self._link.closed()
+
+    # What the link tells.
+
+    async def opened(self, opened: Opened) -> None:
+        """A session is open: tell it the conversation so far. See `Listener`."""
+        now = self._clock()
+        happened = self._session.opened(opened, now)
+        self.send()
+        await self.started.wait()
+        await self.tell(happened)
+
+    async def received(self, message: str | bytes) -> None:
+        """Take a message of the server's. See `Listener`."""
+        now = self._clock()
+        try:
+            event = parse(message)
+        except MalformedEventError as malformed:
+            await self.tell(self._session.malformed(malformed, now))
+        else:
+            await self.tell(self._session.receive(event, now))
+
+    async def lost(self, loss: ModelLostError) -> None:
+        """The session is gone: keep what the next one needs. See `Listener`."""
+        now = self._clock()
+        happened = self._session.lost(now)
+        await self._pipeline.report(loss)
+        await self.tell(happened)
+
+    # Time.
+
+    def _next_due(self, now: float) -> float | None:
+        dues = [self._session.next_due(now), self._link.due(owing=self._session.waits_for_server)]
+        if self._session.caller_speaks:  # and may have stopped, while a server that is gone can't tell
+            dues.append(now + LOOK_AGAIN_S)
+        return min((due for due in dues if due is not None), default=None)
+
+    async def _overdue(self) -> None:
+        now = self._clock()
+        happened = self._session.due(now)
+        self._link.watch(owing=self._session.waits_for_server)
+        await self.tell(happened)
