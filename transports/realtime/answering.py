@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ..frames import UsageFrame
 from . import events
@@ -13,15 +12,12 @@ from .caller import CallerSpeech
 from .dialogue import Dialogue
 from .faults import LASTING_ERRORS, Faults
 from .handover import Handover
-from .happenings import Happening, SessionGone
+from .happenings import Happening, Reactions, SessionGone
 from .prices import price, response_tokens
 from .retries import Retries
 
 STALLED_AFTER_S = 0.8
 """How long the caller may hear nothing in the middle of what the model says."""
-
-Reactions = Mapping[type, Callable[[Any, float], Sequence[Happening]]]
-"""What is done about an event, by its type."""
 
 
 class Answering:

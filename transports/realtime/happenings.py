@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..frames import CallEventFrame, EncodedAudio, ToolCallFrame
 
@@ -80,3 +82,6 @@ Happening = (
     | CallerCutIn | SessionGone | SilenceToCover | CallOver
 )  # fmt: skip
 """What a session's methods return, in the order it happened."""
+
+Reactions = Mapping[type, Callable[[Any, float], Sequence[Happening]]]
+"""What is done about an event of the server's, by its type: given the event and the time in s."""

@@ -14,13 +14,14 @@ from ..frames import EncodedAudio, SessionReadyFrame
 from ..steering import ChangeFrame, SteeringFrame, TellFrame
 from . import client_events, events
 from .answer_times import AnswerTimes
-from .answering import Answering, Reactions
+from .answering import Answering
 from .bot_speech import BotSpeech
 from .caller import CallerSpeech, CallerTurns
 from .dialogue import Dialogue
 from .faults import LASTING_ERRORS, Faults
 from .handover import QUIET_MS, Handover
-from .happenings import CallerCutIn, CallerStarted, Happening, SessionGone
+from .happenings import CallerCutIn, CallerStarted, Happening, Reactions, SessionGone
+from .listening import Listening
 from .opening import Opened
 from .responses import Wish
 from .settings import RealtimeSettings, ServerVad
@@ -73,6 +74,15 @@ class RealtimeSession:
         self._steering = Steering(self._dialogue, self._caller, self.outbox)
         self._times = AnswerTimes(vad.silence_duration_ms if isinstance(vad, ServerVad) else 0.0)
         self._handover = Handover(self._dialogue, self._speech, self._caller, detects_turns=vad is not None)
+        self._listening = Listening(
+            self._caller,
+            self._turns,
+            times=self._times,
+            handover=self._handover,
+            interrupt=self._interrupt,
+            gate=self._steering.gate,
+            by_hand=vad is None,
+        )
         self._answering = Answering(
             self._dialogue,
             self._speech,
@@ -84,11 +94,7 @@ class RealtimeSession:
         self._answering.instructions = settings.instructions
         self._reactions: Reactions = {
             **self._answering.reactions,
-            events.SpeechStarted: self._speech_started,
-            events.SpeechStopped: self._speech_stopped,
-            events.AudioCommitted: self._committed,
-            events.CallerTranscribed: self._transcribed,
-            events.CallerTranscriptionFailed: self._turns.not_transcribed,
+            **self._listening.reactions,
             events.ErrorEvent: self._error,
             events.UnknownEvent: self.faults.unknown_event,
         }
@@ -120,8 +126,7 @@ class RealtimeSession:
             self._greeting = None
         happened = self._proceed(now)
         audio = self._handover.audio
-        for packet in audio.restart():
-            self._append(packet, now)
+        self.outbox += [self._listening.append(packet, now) for packet in audio.restart()]
         lost = f"{audio.dropped} packets of caller audio found no room before the session was ready"
         fault = self.faults.report("caller_audio_dropped", lost, now) if audio.dropped else []
         audio.dropped = 0
@@ -175,16 +180,11 @@ class RealtimeSession:
 
     def caller_audio(self, packet: EncodedAudio, now: float) -> None:
         """Send caller audio, in the session's format, or hold it until a session is ready."""
-        let_through = self._steering.gate.let_through(packet)
-        if let_through is None or self._ended:
+        if self._ended:
             return
-        self._handover.audio.hold(let_through)
-        if self.ready:
-            self._append(let_through, now)
-
-    def _append(self, packet: EncodedAudio, now: float) -> None:
-        self._times.appended(packet.duration_ms, now)
-        self.outbox.append(client_events.append_audio(packet.payload))
+        heard = self._listening.heard(packet)
+        if heard is not None and self.ready:
+            self.outbox.append(self._listening.append(heard, now))
 
     def steer(self, frame: SteeringFrame, now: float) -> list[Happening]:
         """Do what somebody on the pipeline asks for in the middle of the call."""
@@ -325,33 +325,14 @@ class RealtimeSession:
             return [SessionGone(code, error.message or "", code in LASTING_ERRORS)]
         return [*self.faults.report(code, error.message or "", now)]
 
-    def _speech_started(self, event: events.SpeechStarted, now: float) -> list[Happening]:
-        self._caller.started()
-        self._handover.audio.started(event.audio_start_ms)
-        if self._steering.gate.held:
-            self._caller.dropped()
-        happened: list[Happening] = [*self._times.caller_started(), *self._speech.settle(now), CallerStarted()]
+    def _interrupt(self, now: float) -> list[Happening]:
+        """The caller speaks: stop the bot, if it speaks and they may."""
+        settled = self._speech.settle(now)
         if not self._settings.interrupts_responses or self._dialogue.farewell.asked:
-            return happened
-        if self._dialogue.caller_started() or self._speech.unheard(now):
-            happened += [CallerCutIn(), *self._speech.cut(now, by_caller=True)]
-        return happened
-
-    def _speech_stopped(self, event: events.SpeechStopped, now: float) -> Sequence[Happening]:
-        happened = self._caller.stopped(event, now)
-        if happened:
-            self._times.caller_stopped(event.audio_end_ms, now)
-            self._handover.history.caller_spoke(event.item_id, self._handover.audio.ended(event.audio_end_ms))
-        return happened
-
-    def _committed(self, event: events.AudioCommitted, now: float) -> Sequence[Happening]:
-        if self._settings.turn_detection is None:
-            self._handover.history.caller_spoke(event.item_id, self._handover.audio.ended())
-        return self._turns.committed(event, now)
-
-    def _transcribed(self, event: events.CallerTranscribed, now: float) -> Sequence[Happening]:
-        self._handover.history.caller_said(event.item_id, event.transcript)
-        return self._turns.transcribed(event, now)
+            return [*settled, CallerStarted()]
+        if not (self._dialogue.caller_started() or self._speech.unheard(now)):
+            return [*settled, CallerStarted()]
+        return [*settled, CallerStarted(), CallerCutIn(), *self._speech.cut(now, by_caller=True)]
 
     def _noted(self, happened: Sequence[Happening]) -> list[Happening]:
         corrections = self._handover.note(happened)
