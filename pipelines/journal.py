@@ -292,7 +292,7 @@ def figures(events: Iterable[Event]) -> CallFigures:
         loop_lag_ms=max((each["lag_ms"] for each in by_name.get("loop_lag", [])), default=0.0),
         cost_usd=sum(each["cost_usd"] or 0.0 for each in usage),
         unpriced=tuple(sorted({each["model"] for each in usage if each["cost_usd"] is None})),
-        tokens=_summed(each["tokens"] for each in usage),
+        tokens=_summed(each.get("tokens", {}) for each in usage),
     )
 
 
