@@ -21,6 +21,7 @@ from callpipe.transports.bandwidth.emulator.script import Say
 from callpipe.transports.realtime.emulator import RealtimeEmulatorServer
 from callpipe.transports.speech.demo_words import DemoBooking, random_booking
 from callpipe.transports.speech.interfaces import Brain, Voice
+from callpipe.transports.websocket import Connect, connect
 
 from .bot import load_bot
 from .call_records import CallRecords
@@ -53,7 +54,9 @@ class _Cast:
     banner: str
 
 
-async def run_demo(brain: str, settings: Settings, console: Console, json_path: Path | None) -> None:
+async def run_demo(
+    brain: str, settings: Settings, console: Console, json_path: Path | None, *, connect: Connect = connect
+) -> None:
     """Hold the call, show it live, and show what was kept of it.
 
     Args:
@@ -61,6 +64,7 @@ async def run_demo(brain: str, settings: Settings, console: Console, json_path: 
         settings: The operator's settings; the demo brings its own URLs and credentials.
         console: Where to show it.
         json_path: Where to write the figures; None writes none.
+        connect: Opens the model's sockets.
 
     Raises:
         DemoError: The call did not go as it should.
@@ -72,8 +76,9 @@ async def run_demo(brain: str, settings: Settings, console: Console, json_path: 
     wish = f"a table for {booking.party_size} at {booking.time}, for {booking.name}"
     console.print(f"The caller will ask for {wish}.\n", style="dim")
     timeline = LiveTimeline(console)
-    async with _served(cast.brain, settings, timeline.observers) as (server, records, called):
-        report = await _call(server, called, _caller(booking, cast.voice), timeline)
+    caller = await asyncio.to_thread(_caller, booking, cast.voice)
+    async with _served(cast.brain, settings, timeline.observers, connect) as (server, records, called):
+        report = await _call(server, called, caller, timeline)
     if report is None:
         console.print("\nStopped; the call was ended.")
         return
@@ -101,7 +106,7 @@ def _cast(brain: str, settings: Settings) -> _Cast:
 
 @asynccontextmanager
 async def _served(
-    brain: Brain | None, settings: Settings, observers: Observers
+    brain: Brain | None, settings: Settings, observers: Observers, connect: Connect
 ) -> AsyncGenerator[tuple[Server, CallRecords, Settings]]:
     """Serve the receptionist, and the emulated model when there is one."""
     async with _model(brain) as model:
@@ -117,7 +122,7 @@ async def _served(
         )
         bot = await asyncio.to_thread(load_bot, Path(str(resources.files("callpipe.bots") / "receptionist.py")))
         records = CallRecords(settings.data_dir)
-        switchboard = Switchboard([bot], called, records, observers=observers)
+        switchboard = Switchboard([bot], called, records, observers=observers, connect=connect)
         server = Server(switchboard, called, listener)
         await server.start()
         try:
