@@ -8,8 +8,9 @@ import binascii
 import functools
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from loguru import logger
 
@@ -119,6 +120,7 @@ class Switchboard:
     def initiated(self, bot: str, call_id: str, parties: Parties) -> str:
         """Answer the webhook of a new call; asked twice, the answer is the same."""
         ongoing = self._ongoing.begin(call_id, bot, parties)
+        self._close_orphans()
         if call_id not in self._calls:
             recorded = self._settings.recording is not Recording.OFF
             journal = self._records.begin(self._bots[bot], ongoing, recorded=recorded)
@@ -178,6 +180,13 @@ class Switchboard:
             await self._records.end(served.ongoing, served.journal, "server stopped")
         self._calls.clear()
 
+    def _close_orphans(self) -> None:
+        """Close the records of calls that nobody ended and that are forgotten by now."""
+        for call_id, served in list(self._calls.items()):
+            if call_id not in self._ongoing and not served.lives:
+                del self._calls[call_id]
+                self._spawn(self._records.end(served.ongoing, served.journal, "never disconnected"))
+
     def _answered(self, ongoing: OngoingCall, webhook: str, generation: int, answer: Callable[[], str]) -> str:
         key = (webhook, generation)
         if key not in ongoing.answers:
@@ -225,7 +234,10 @@ class Switchboard:
             await self._records.end(served.ongoing, served.journal, reason)
 
     def _opened(self, ongoing: OngoingCall, generation: Generation, socket: WebSocket) -> None:
-        task = asyncio.create_task(self._serve_media(ongoing, generation, socket))
+        self._spawn(self._serve_media(ongoing, generation, socket))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

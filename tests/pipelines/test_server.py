@@ -17,6 +17,7 @@ from callpipe.pipelines import Bot, Call, Pipeline
 from callpipe.pipelines.bot import load_bot
 from callpipe.pipelines.call_index import CallIndex
 from callpipe.pipelines.call_records import CallRecords
+from callpipe.pipelines.ongoing import MAX_REMEMBERED_S
 from callpipe.pipelines.server import MAX_WEBHOOK_BYTES, Server
 from callpipe.pipelines.settings import Recording, Settings
 from callpipe.pipelines.switchboard import Switchboard
@@ -92,7 +93,9 @@ def start_message(call_id: str = "c-1", name: str = "generation-1") -> str:
 
 
 @asynccontextmanager
-async def served(tmp_path: Path, bots: list[Bot] | None = None, **settings: Any) -> AsyncGenerator[Served]:
+async def served(
+    tmp_path: Path, bots: list[Bot] | None = None, max_prepared: int = 10, **settings: Any
+) -> AsyncGenerator[Served]:
     listener = Server.listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     operators = ENVIRONMENT.model_copy(
@@ -105,7 +108,9 @@ async def served(tmp_path: Path, bots: list[Bot] | None = None, **settings: Any)
         }
     )
     clock = Clock()
-    switchboard = Switchboard(bots or [ECHO_BOT], operators, CallRecords(tmp_path), clock=clock)
+    switchboard = Switchboard(
+        bots or [ECHO_BOT], operators, CallRecords(tmp_path), max_prepared=max_prepared, clock=clock
+    )
     server = Server(switchboard, operators, listener)
     await server.start()
     on_server = Served(url, switchboard, clock)
@@ -328,6 +333,23 @@ async def test_a_call_nobody_knows_any_more_is_hung_up(tmp_path: Path) -> None:
             "/bandwidth/echo/continue", eventType="redirect", auth=(stream["username"], stream["password"])
         )
         assert answer.status_code == 401
+
+
+async def test_a_call_that_nobody_ends_is_closed_when_it_is_forgotten(tmp_path: Path) -> None:
+    async with served(tmp_path, max_prepared=0) as on_server:
+        await on_server.stream()
+        on_server.clock.ahead_s = MAX_REMEMBERED_S + 61
+        await asyncio.sleep(0.1)
+        await on_server.stream("c-2")
+        async with asyncio.timeout(5):
+            while (ended := await asyncio.to_thread(ended_calls, tmp_path)) == {}:
+                await asyncio.sleep(0.05)
+    assert ended == {"c-1": "never disconnected"}
+
+
+def ended_calls(data_dir: Path) -> dict[str, str]:
+    calls = CallIndex(data_dir / "calls.sqlite").recent()
+    return {call.call_id: call.reason for call in calls if call.reason is not None}
 
 
 async def test_a_bot_that_fails_apologises_to_its_caller(tmp_path: Path) -> None:
