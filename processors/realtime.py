@@ -28,6 +28,7 @@ from callpipe.transports.frames import (
     CallerTurnFrame,
     EncodedAudio,
     InputEncodedAudioFrame,
+    MediaStartedFrame,
     MediaStoppedFrame,
     ModelFaultFrame,
     PlayheadFrame,
@@ -205,9 +206,10 @@ class RealtimeLLM(MediaProcessor):
             case PlayoutFinishedFrame():
                 await self.push_frame(frame, direction)
                 await tell(session.playout_finished(now))
-            case MediaStoppedFrame():
+            case MediaStartedFrame() | MediaStoppedFrame():
+                started = isinstance(frame, MediaStartedFrame)
                 await self.push_frame(frame, direction)
-                await tell(session.line_ended(now))
+                await tell(session.line_began(now) if started else session.line_ended(now))
             case EndFrame() | CancelFrame():
                 # What is played before an EndFrame takes effect is told by the transport, where there is one.
                 if isinstance(frame, CancelFrame) or not self._playhead_known:

@@ -63,7 +63,6 @@ class RealtimeSession:
         self.faults = Faults()
         self._settings = settings
         self._tools = tools
-        self._greeting = greeting
         self._ended = False
         self._gone = False
         self._caller = CallerSpeech(answered_by_server=settings.creates_responses)
@@ -71,6 +70,8 @@ class RealtimeSession:
         self._turns = CallerTurns(transcription.model if transcription else None, self.faults)
         self._speech = BotSpeech(settings.audio_format, self.outbox)
         self._dialogue = Dialogue(self.outbox)
+        if greeting:
+            self._dialogue.responses.want_first(Wish(greeting_instructions(greeting), greeting))
         self._steering = Steering(self._dialogue, self._caller, self.outbox)
         self._times = AnswerTimes(vad.silence_duration_ms if isinstance(vad, ServerVad) else 0.0)
         self._handover = Handover(self._dialogue, self._speech, self._caller, detects_turns=vad is not None)
@@ -121,9 +122,6 @@ class RealtimeSession:
         if set_up != opened.set_up:
             self.outbox.append(set_up)
         self.outbox += self._handover.replay(now)
-        if self._greeting:
-            self._dialogue.responses.want_first(Wish(greeting_instructions(self._greeting), self._greeting))
-            self._greeting = None
         happened = self._proceed(now)
         audio = self._handover.audio
         self.outbox += [self._listening.append(packet, now) for packet in audio.restart()]
@@ -131,6 +129,12 @@ class RealtimeSession:
         fault = self.faults.report("caller_audio_dropped", lost, now) if audio.dropped else []
         audio.dropped = 0
         return [SessionReadyFrame(now, opened.model, opened.connect_ms, opened.socket_ms), *fault, *happened]
+
+    def line_began(self, now: float) -> list[Happening]:
+        """The caller is on the line, and hears nothing of the model until there is a session."""
+        if not self.ready:
+            self._handover.expect_silence(now)
+        return []
 
     def lost(self, now: float) -> list[Happening]:
         """The server's session is gone: what it owes, and what the caller says, waits for the next."""
