@@ -206,10 +206,9 @@ class RealtimeLLM(MediaProcessor):
             case PlayoutFinishedFrame():
                 await self.push_frame(frame, direction)
                 await tell(session.playout_finished(now))
-            case MediaStartedFrame() | MediaStoppedFrame():
-                started = isinstance(frame, MediaStartedFrame)
+            case MediaStartedFrame() | MediaStoppedFrame() | UserStoppedSpeakingFrame():
                 await self.push_frame(frame, direction)
-                await tell(session.line_began(now) if started else session.line_ended(now))
+                await tell(self._on_the_line(frame, now))
             case EndFrame() | CancelFrame():
                 # What is played before an EndFrame takes effect is told by the transport, where there is one.
                 if isinstance(frame, CancelFrame) or not self._playhead_known:
@@ -218,6 +217,14 @@ class RealtimeLLM(MediaProcessor):
                 await self.push_frame(frame, direction)
             case _:
                 await self.push_frame(frame, direction)
+
+    def _on_the_line(self, frame: Frame, now: float) -> Sequence[Happening]:
+        """Tell the session what has happened on the caller's line."""
+        if isinstance(frame, MediaStartedFrame):
+            return self._session.line_began(now)
+        if isinstance(frame, MediaStoppedFrame):
+            return self._session.line_ended(now)
+        return self._session.caller_finished(now)
 
     async def _steer(self, frame: SteeringFrame, now: float) -> None:
         """Do what a steering frame asks; it goes no further."""

@@ -26,6 +26,10 @@ CLEAR_INPUT = b'{"type":"input_audio_buffer.clear"}'
 """Drops caller audio that is not yet part of a turn."""
 
 
+COMMIT_INPUT = b'{"type":"input_audio_buffer.commit"}'
+"""Makes a turn of the caller's audio so far, where the server finds no turns by itself."""
+
+
 def update_session(session: Mapping[str, Any]) -> bytes:
     """Set the session up; `session` as in the API's reference, ``type`` included."""
     return _encode({"type": "session.update", "session": session})

@@ -214,6 +214,14 @@ class RealtimeSession:
         self._dialogue.cancel()
         return self._noted([*settled, *self._speech.cut(now, by_caller=False), *self._proceed(now)])
 
+    def caller_finished(self, now: float) -> list[Happening]:
+        """Somebody on the pipeline says that the caller's turn is over. A server that finds turns knows."""
+        if self._settings.turn_detection is not None:
+            return []
+        self.outbox.append(client_events.COMMIT_INPUT)
+        self._dialogue.responses.want()
+        return self._noted(self._proceed(now))
+
     def playout_cleared(self, heard_ms: Mapping[str, float], now: float) -> list[Happening]:
         """The transport has cleared the playout; `heard_ms` is what was heard of each unfinished item."""
         happened = self.interrupted(now) if self._speech.is_cut_by(heard_ms) else []

@@ -143,7 +143,8 @@ class RealtimeSettings(_Settings):
         instructions: What the bot is and how it behaves.
         voice: The bot's voice: a built-in one by its name, or your own.
         audio_format: The format of both directions: PCM 24 kHz, or PCMU or PCMA 8 kHz without resampling.
-        turn_detection: How the model finds the caller's turns; None leaves that to the bot's author.
+        turn_detection: How the model finds the caller's turns. With None a processor before the model does: its
+            `UserStoppedSpeakingFrame` ends a turn, and its `InterruptionFrame` stops the bot.
         transcription: How the caller is transcribed; None for no transcripts.
         noise_reduction: Cleans the caller's audio before it is heard; None for none.
         speed: Of the bot's speech, 0.25 to 1.5.
