@@ -14,10 +14,12 @@ from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
     InterruptionFrame,
+    MetricsFrame,
     StartFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
+from pipecat.metrics.metrics import TTFBMetricsData
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 from pipecat.utils.time import time_now_iso8601
 
@@ -36,6 +38,7 @@ from callpipe.transports.frames import (
     PlayoutFinishedFrame,
     PlayoutStartedFrame,
     ToolResultFrame,
+    TurnLatencyFrame,
 )
 from callpipe.transports.lane import UPSTREAM, MediaProcessor
 from callpipe.transports.realtime import happenings
@@ -159,6 +162,10 @@ class RealtimeLLM(MediaProcessor):
         for task in tuple(self._tasks):
             await self.cancel_task(task)  # pyright: ignore[reportUnknownMemberType]  pipecat's tasks are untyped
 
+    def can_generate_metrics(self) -> bool:
+        """Whether pipecat's metrics are made, where a worker asks for them: the time to each answer."""
+        return True
+
     def process_audio(self, frame: Frame) -> Frame | None:
         """Send the caller's audio to the model; pass any other audio on.
 
@@ -274,6 +281,9 @@ class RealtimeLLM(MediaProcessor):
         if frame is not None:
             await self.push_frame(frame)
         match happening:
+            case TurnLatencyFrame(response_ms=float(response_ms)) if self.metrics_enabled:
+                told = TTFBMetricsData(processor=self.name, value=response_ms / 1000)
+                await self.push_frame(MetricsFrame([told]))
             case CallerTurnFrame(text=text) if text:
                 await self.push_frame(
                     CallerTranscriptionFrame(text, "caller", time_now_iso8601(), finalized=True)

@@ -20,7 +20,7 @@ from pipecat.frames.frames import (
     TTSAudioRawFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.worker import PipelineWorker, ProcessorUnusablePolicy
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker, ProcessorUnusablePolicy
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
@@ -258,6 +258,7 @@ async def call(
     connect: Connect | None = None,
     through: Callable[[Connect], Connect] = lambda connect: connect,
     breakers: Breakers | None = None,
+    metrics: bool = False,
     **more: Any,
 ) -> AsyncGenerator[Call]:
     """A call whose first second has passed; `more` goes to the processor."""
@@ -279,6 +280,7 @@ async def call(
         Pipeline(chain),
         enable_rtvi=False,
         idle_timeout_secs=None,
+        params=PipelineParams(enable_metrics=metrics),
         processor_unusable_policy=ProcessorUnusablePolicy.END,
     )
     errors: list[ErrorFrame] = []

@@ -13,12 +13,14 @@ from pipecat.frames.frames import (
     Frame,
     InputAudioRawFrame,
     InterruptionFrame,
+    MetricsFrame,
     TTSAudioRawFrame,
     TTSStartedFrame,
     TTSStoppedFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
+from pipecat.metrics.metrics import TTFBMetricsData
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from callpipe.transports.audio.formats import PCMU_8K
@@ -108,7 +110,7 @@ async def test_audio_of_another_format_is_reported_and_not_sent(place_call: Plac
 
 @virtual
 async def test_the_wait_for_an_answer_is_told(place_call: PlaceCall) -> None:
-    async with place_call() as on:
+    async with place_call(metrics=True) as on:
         on.model.say("input_audio_buffer.speech_started")
         on.model.say("input_audio_buffer.speech_stopped")
         await asyncio.sleep(0.5)
@@ -118,6 +120,10 @@ async def test_the_wait_for_an_answer_is_told(place_call: PlaceCall) -> None:
 
         latencies = on.behind.all(TurnLatencyFrame)
         assert [(round(one.response_ms), one.wire_ms, one.heard_ms) for one in latencies] == [(500, 0, 0)]
+        metrics = [each for frame in on.behind.all(MetricsFrame) for each in frame.data]
+        assert [each.value for each in metrics if isinstance(each, TTFBMetricsData) and each.value] == [
+            pytest.approx(0.5, abs=0.01)
+        ]
         for seen in (on.before, on.behind):
             speech = seen.names(UserStartedSpeakingFrame, UserStoppedSpeakingFrame)
             assert speech == ["UserStartedSpeakingFrame", "UserStoppedSpeakingFrame"]
