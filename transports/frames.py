@@ -341,7 +341,7 @@ class UsageFrame(CallEventFrame):
     Attributes:
         model: The model.
         tokens: Counts by kind: ``text_in``, ``audio_in``, ``cached_text_in``, ``cached_audio_in``,
-            ``text_out``, ``audio_out``.
+            ``text_out``, ``audio_out``; ``transcribed_ms`` for what is billed by time.
         cost_usd: Their price, or None when the model is not in the price table.
     """
 
