@@ -7,8 +7,9 @@ still work, but time does not wait for them, so use `loopback` sockets.
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -51,3 +52,24 @@ def run_virtual(main: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine in virtual time, as `asyncio.run` does in real time."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(main)
+
+
+Test = Callable[..., Coroutine[Any, Any, None]]
+
+
+def in_virtual_time(*, deadline_s: float | None = None) -> Callable[[Test], Callable[..., None]]:
+    """Return a decorator that makes of an async test one that runs in virtual time.
+
+    Args:
+        deadline_s: Virtual seconds after which the test fails. None where it waits for a thread: virtual time
+            does not, so a deadline would be over at once.
+    """
+
+    def decorate(test: Test) -> Callable[..., None]:
+        @functools.wraps(test)
+        def run(*args: Any, **kwargs: Any) -> None:
+            run_virtual(asyncio.wait_for(test(*args, **kwargs), deadline_s))
+
+        return run
+
+    return decorate

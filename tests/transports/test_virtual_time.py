@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from callpipe.transports.virtual_time import run_virtual
+from callpipe.transports.virtual_time import in_virtual_time, run_virtual
 
 
 def test_an_hour_takes_no_time_and_keeps_its_order() -> None:
@@ -38,3 +38,17 @@ def test_threads_still_answer() -> None:
         return await asyncio.to_thread(lambda: "from a thread")
 
     assert run_virtual(main()) == "from a thread"
+
+
+def test_a_decorated_test_runs_in_virtual_time_until_its_deadline() -> None:
+    slept: list[float] = []
+
+    @in_virtual_time(deadline_s=60)
+    async def sleeps(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        slept.append(asyncio.get_running_loop().time())
+
+    sleeps(59)
+    with pytest.raises(TimeoutError):
+        sleeps(seconds=61)
+    assert slept == [59]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipecat.frames.frames import (
     EndFrame,
@@ -23,7 +21,7 @@ from callpipe.transports.frames import (
     UsageFrame,
 )
 from callpipe.transports.realtime.settings import RealtimeSettings
-from callpipe.transports.virtual_time import run_virtual
+from callpipe.transports.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
     from .conftest import PlaceCall
@@ -32,14 +30,7 @@ KEY = "sk-very-secret"
 PCMU = RealtimeSettings(audio_format=PCMU_8K)
 
 
-def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test in virtual time."""
-
-    @functools.wraps(test)
-    def in_virtual_time(*args: Any, **kwargs: Any) -> None:
-        run_virtual(asyncio.wait_for(test(*args, **kwargs), 120))
-
-    return in_virtual_time
+virtual = in_virtual_time(deadline_s=120)
 
 
 def pcmu(payload: str = "/////w==") -> InputEncodedAudioFrame:

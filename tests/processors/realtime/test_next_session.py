@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import functools
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -28,7 +27,7 @@ from callpipe.transports.frames import (
 )
 from callpipe.transports.realtime.endpoints import Breakers, RealtimeEndpoint
 from callpipe.transports.realtime.settings import RealtimeSettings
-from callpipe.transports.virtual_time import run_virtual
+from callpipe.transports.virtual_time import in_virtual_time
 from callpipe.transports.websocket import Connect, WebSocket
 
 if TYPE_CHECKING:
@@ -40,14 +39,7 @@ AZURE = RealtimeEndpoint("https://mine.azure.example/openai/v1", "azure", model=
 GATEWAY = RealtimeEndpoint("http://gateway.example/v1", "gateway")
 
 
-def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test in virtual time."""
-
-    @functools.wraps(test)
-    def in_virtual_time(*args: Any, **kwargs: Any) -> None:
-        run_virtual(asyncio.wait_for(test(*args, **kwargs), 120))
-
-    return in_virtual_time
+virtual = in_virtual_time(deadline_s=120)
 
 
 def pcmu(number: int) -> InputEncodedAudioFrame:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import functools
 import json
-from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,7 +30,7 @@ from callpipe.transports.frames import (
     PlayoutClearedFrame,
 )
 from callpipe.transports.loopback import socket_pair
-from callpipe.transports.virtual_time import run_virtual
+from callpipe.transports.virtual_time import in_virtual_time, run_virtual
 
 if TYPE_CHECKING:
     from .conftest import PlaceCall
@@ -43,12 +41,7 @@ PACKET = json.dumps(
 )
 
 
-def in_virtual_time(scenario: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    @functools.wraps(scenario)
-    def test(**fixtures: Any) -> None:
-        run_virtual(scenario(**fixtures))
-
-    return test
+virtually = in_virtual_time()
 
 
 def speech(duration_ms: int, context_id: str | None = None) -> OutputEncodedAudioFrame:
@@ -59,7 +52,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-@in_virtual_time
+@virtually
 async def test_what_was_said_before_the_stream_goes_out_when_it_begins(place_call: PlaceCall) -> None:
     async with place_call(attached=False) as one:
         await one.say(*(speech(300, "greeting") for _ in range(20)))
@@ -81,7 +74,7 @@ async def test_what_was_said_before_the_stream_goes_out_when_it_begins(place_cal
         ]
 
 
-@in_virtual_time
+@virtually
 async def test_waiting_for_the_stream_costs_no_timer(
     place_call: PlaceCall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +94,7 @@ async def test_waiting_for_the_stream_costs_no_timer(
         assert scheduled == 1, "the sleep's own"
 
 
-@in_virtual_time
+@virtually
 async def test_audio_after_the_stream_began_is_not_held(place_call: PlaceCall) -> None:
     async with place_call(attached=False) as one:
         one.attach()
@@ -110,7 +103,7 @@ async def test_audio_after_the_stream_began_is_not_held(place_call: PlaceCall) -
         assert [at for at, _ in one.phone.sent] == [1.0]
 
 
-@in_virtual_time
+@virtually
 async def test_the_caller_is_heard_from_the_start_on(place_call: PlaceCall) -> None:
     async with place_call(first=[PACKET, PACKET], attached=False) as one:
         assert one.before.times(InputEncodedAudioFrame, MediaStartedFrame) == []
@@ -124,7 +117,7 @@ async def test_the_caller_is_heard_from_the_start_on(place_call: PlaceCall) -> N
         ]
 
 
-@in_virtual_time
+@virtually
 async def test_an_interruption_before_the_stream_drops_what_waits(place_call: PlaceCall) -> None:
     async with place_call(attached=False) as one:
         await one.say(speech(300, "greeting"), InterruptionFrame(), speech(200, "second"))
@@ -135,7 +128,7 @@ async def test_an_interruption_before_the_stream_drops_what_waits(place_call: Pl
         assert one.transport.playhead.heard_ms("second", now()) == pytest.approx(200)
 
 
-@in_virtual_time
+@virtually
 async def test_an_end_before_the_stream_waits_until_the_goodbye_was_heard(place_call: PlaceCall) -> None:
     async with place_call(attached=False) as one:
         await one.say(speech(1_000))
@@ -164,7 +157,7 @@ def test_a_pipeline_whose_stream_never_comes_ends_at_once(says_something: bool, 
     run_virtual(scenario())
 
 
-@in_virtual_time
+@virtually
 async def test_cancelling_before_the_stream_tells_of_no_stream(place_call: PlaceCall) -> None:
     async with place_call(attached=False) as one:
         await one.worker.cancel()
@@ -172,7 +165,7 @@ async def test_cancelling_before_the_stream_tells_of_no_stream(place_call: Place
         assert one.behind.times(MediaStartedFrame, MediaStoppedFrame) == []
 
 
-@in_virtual_time
+@virtually
 async def test_a_stream_that_comes_too_late_is_closed_with_the_transport(place_call: PlaceCall) -> None:
     async with place_call(attached=False) as one:
         await one.say(speech(300))
@@ -183,7 +176,7 @@ async def test_a_stream_that_comes_too_late_is_closed_with_the_transport(place_c
         assert one.phone.closed_at == pytest.approx(1.0)
 
 
-@in_virtual_time
+@virtually
 async def test_a_stream_before_the_pipeline_has_started() -> None:
     ours, theirs = socket_pair()
     transport = BandwidthTransport(clock=now)
@@ -197,7 +190,7 @@ async def test_a_stream_before_the_pipeline_has_started() -> None:
         await theirs.receive()
 
 
-@in_virtual_time
+@virtually
 async def test_only_pcmu_at_8_khz_is_attached() -> None:
     ours, _ = socket_pair()
     transport = BandwidthTransport()

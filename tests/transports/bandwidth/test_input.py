@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import functools
 import json
-from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +21,7 @@ from callpipe.transports.frames import (
     OutputEncodedAudioFrame,
 )
 from callpipe.transports.lane import UPSTREAM
-from callpipe.transports.virtual_time import run_virtual
+from callpipe.transports.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
     from .conftest import Call, PlaceCall
@@ -32,12 +30,7 @@ STOP = '{"eventType":"stop"}'
 SILENCE = b"\xff"
 
 
-def in_virtual_time(scenario: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    @functools.wraps(scenario)
-    def test(**fixtures: Any) -> None:
-        run_virtual(scenario(**fixtures))
-
-    return test
+virtually = in_virtual_time()
 
 
 def media(number: int, sequence: int | None = None) -> str:
@@ -67,7 +60,7 @@ def watch_client(call: Call) -> list[str]:
     return events
 
 
-@in_virtual_time
+@virtually
 async def test_packets_come_as_they_are_read(place_call: PlaceCall) -> None:
     async with place_call() as one:
         for number in range(3):
@@ -79,7 +72,7 @@ async def test_packets_come_as_they_are_read(place_call: PlaceCall) -> None:
         assert first.received_at == pytest.approx(1.0)
 
 
-@in_virtual_time
+@virtually
 async def test_nothing_that_came_before_the_start_is_lost(place_call: PlaceCall) -> None:
     async with place_call(first=[media(number) for number in range(100)]) as one:
         kinds = (StartFrame, MediaStartedFrame, ClientConnectedFrame, InputEncodedAudioFrame)
@@ -91,7 +84,7 @@ async def test_nothing_that_came_before_the_start_is_lost(place_call: PlaceCall)
 
 @pytest.mark.parametrize("cause", ["stop", "closed", "lost"])
 def test_the_end_of_the_stream_is_told_once_with_its_cause(place_call: PlaceCall, cause: str) -> None:
-    @in_virtual_time
+    @virtually
     async def scenario() -> None:
         async with place_call() as one:
             events = watch_client(one)
@@ -115,7 +108,7 @@ def test_the_end_of_the_stream_is_told_once_with_its_cause(place_call: PlaceCall
     scenario()
 
 
-@in_virtual_time
+@virtually
 async def test_the_client_is_not_said_to_disconnect_when_the_bot_ends(place_call: PlaceCall) -> None:
     async with place_call() as one:
         events = watch_client(one)
@@ -124,7 +117,7 @@ async def test_the_client_is_not_said_to_disconnect_when_the_bot_ends(place_call
         assert events == []
 
 
-@in_virtual_time
+@virtually
 async def test_a_stuck_event_handler_does_not_hold_the_call(place_call: PlaceCall) -> None:
     async with place_call() as one:
 
@@ -140,7 +133,7 @@ async def test_a_stuck_event_handler_does_not_hold_the_call(place_call: PlaceCal
         assert asyncio.get_running_loop().time() == pytest.approx(2.1)
 
 
-@in_virtual_time
+@virtually
 async def test_wrong_messages_cost_only_themselves(place_call: PlaceCall) -> None:
     async with place_call() as one:
         wrong = ["x", '{"eventType":"mark"}', media(9).replace("inbound", "outbound"), "y" * 100_000]
@@ -161,7 +154,7 @@ async def test_wrong_messages_cost_only_themselves(place_call: PlaceCall) -> Non
         }  # fmt: skip
 
 
-@in_virtual_time
+@virtually
 async def test_a_neighbour_that_raises_costs_one_packet(
     place_call: PlaceCall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +184,7 @@ def tracks(call: Call) -> tuple[bytes, bytes]:
     return caller, bot
 
 
-@in_virtual_time
+@virtually
 async def test_a_recorder_gets_both_tracks_as_they_were_heard(place_call: PlaceCall) -> None:
     async with place_call() as one:
         await one.behind.push_frame(LineAudioRequestFrame(), UPSTREAM)
@@ -219,7 +212,7 @@ async def test_a_recorder_gets_both_tracks_as_they_were_heard(place_call: PlaceC
         assert kinds[-2:] == ["LineAudioFrame", "MediaStoppedFrame"]
 
 
-@in_virtual_time
+@virtually
 async def test_nobody_who_does_not_record_pays_for_it(place_call: PlaceCall) -> None:
     async with place_call(first=[media(number) for number in range(20)]) as one:
         assert one.behind.times(LineAudioFrame) == []

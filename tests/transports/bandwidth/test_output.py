@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from pipecat.frames.frames import (
@@ -31,18 +29,13 @@ from callpipe.transports.frames import (
     PlayoutStartedFrame,
 )
 from callpipe.transports.lane import DOWNSTREAM
-from callpipe.transports.virtual_time import run_virtual
+from callpipe.transports.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
     from .conftest import PlaceCall
 
 
-def in_virtual_time(scenario: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    @functools.wraps(scenario)
-    def test(**fixtures: Any) -> None:
-        run_virtual(scenario(**fixtures))
-
-    return test
+virtually = in_virtual_time()
 
 
 def speech(duration_ms: int, letter: str = "A", context_id: str | None = None) -> OutputEncodedAudioFrame:
@@ -58,7 +51,7 @@ def letters(order: list[str]) -> str:
 SPEAKING = (BotStartedSpeakingFrame, BotStoppedSpeakingFrame, PlayoutFinishedFrame)
 
 
-@in_virtual_time
+@virtually
 async def test_audio_is_sent_at_once_and_goes_on_downstream(place_call: PlaceCall) -> None:
     async with place_call() as one:
         frames = [speech(300, "A"), speech(300, "B"), TTSAudioRawFrame(bytes(960), 24_000, 1)]
@@ -70,7 +63,7 @@ async def test_audio_is_sent_at_once_and_goes_on_downstream(place_call: PlaceCal
         assert one.transport.playhead.unheard_ms(1.0) == pytest.approx(620)
 
 
-@in_virtual_time
+@virtually
 async def test_the_payload_is_not_touched(place_call: PlaceCall) -> None:
     async with place_call() as one:
         frame = speech(20, "x")
@@ -81,7 +74,7 @@ async def test_the_payload_is_not_touched(place_call: PlaceCall) -> None:
         assert frame.encoded._audio is None, "it was decoded"  # pyright: ignore[reportPrivateUsage]
 
 
-@in_virtual_time
+@virtually
 async def test_speaking_is_told_by_the_playhead_both_ways(place_call: PlaceCall) -> None:
     async with place_call() as one:
         await one.say(speech(300), speech(300))
@@ -102,7 +95,7 @@ async def test_speaking_is_told_by_the_playhead_both_ways(place_call: PlaceCall)
         assert finished == [pytest.approx(1.9), pytest.approx(4.8)]
 
 
-@in_virtual_time
+@virtually
 async def test_a_source_in_real_time_speaks_without_a_break(place_call: PlaceCall) -> None:
     async with place_call() as one:
         for _ in range(50):
@@ -112,7 +105,7 @@ async def test_a_source_in_real_time_speaks_without_a_break(place_call: PlaceCal
         assert len(one.before.times(*SPEAKING)) == 3
 
 
-@in_virtual_time
+@virtually
 async def test_the_lead_is_bounded_and_the_rest_is_sent_in_time(place_call: PlaceCall) -> None:
     async with place_call(max_lead_ms=3_000) as one:
         await one.say(*(speech(300) for _ in range(30)))
@@ -130,7 +123,7 @@ async def test_the_lead_is_bounded_and_the_rest_is_sent_in_time(place_call: Plac
         assert one.phone.sent[-1][0] == pytest.approx(6.95, abs=0.3)
 
 
-@in_virtual_time
+@virtually
 async def test_a_huge_frame_is_sent_in_pieces(place_call: PlaceCall) -> None:
     async with place_call(max_lead_ms=3_000) as one:
         await one.say(OutputAudioRawFrame(bytes(48_000 * 20), 24_000, 1))
@@ -141,7 +134,7 @@ async def test_a_huge_frame_is_sent_in_pieces(place_call: PlaceCall) -> None:
         assert one.transport.playhead.ends_at == pytest.approx(21.0)
 
 
-@in_virtual_time
+@virtually
 async def test_an_interruption_clears_between_the_old_answer_and_the_new(place_call: PlaceCall) -> None:
     async with place_call(max_lead_ms=1_000) as one:
         await one.say(*(speech(300, "A", "item_1") for _ in range(4)), speech(300, "B", "item_2"))
@@ -162,7 +155,7 @@ async def test_an_interruption_clears_between_the_old_answer_and_the_new(place_c
         assert order.index("BotStoppedSpeakingFrame") < order.index("InterruptionFrame")
 
 
-@in_virtual_time
+@virtually
 async def test_an_interruption_in_silence_sends_nothing(place_call: PlaceCall) -> None:
     async with place_call() as one:
         await one.say(InterruptionFrame(), speech(300, "A"))
@@ -174,14 +167,14 @@ async def test_an_interruption_in_silence_sends_nothing(place_call: PlaceCall) -
         assert len(one.behind.times(InterruptionFrame)) == 2
 
 
-@in_virtual_time
+@virtually
 async def test_the_neighbours_get_the_playhead_and_readiness(place_call: PlaceCall) -> None:
     async with place_call() as one:
         assert one.before.only(PlayheadFrame).playhead is one.transport.playhead
         assert one.before.only(OutputTransportReadyFrame)
 
 
-@in_virtual_time
+@virtually
 async def test_other_frames_pass_and_transport_messages_do_not(place_call: PlaceCall) -> None:
     async with place_call() as one:
         caller = InputEncodedAudioFrame(EncodedAudio(audio=bytes(160)))
@@ -191,7 +184,7 @@ async def test_other_frames_pass_and_transport_messages_do_not(place_call: Place
         assert one.phone.sent == []
 
 
-@in_virtual_time
+@virtually
 async def test_formats(place_call: PlaceCall) -> None:
     async with place_call() as one:
         output = one.transport.output()
@@ -204,7 +197,7 @@ async def test_formats(place_call: PlaceCall) -> None:
         assert one.transport.input().formats(Tracks()) == Tracks(caller=PCMU_8K)
 
 
-@in_virtual_time
+@virtually
 async def test_audio_that_is_observed_is_sent_once_too(place_call: PlaceCall) -> None:
     async with place_call() as one:
         output = one.transport.output()
@@ -216,7 +209,7 @@ async def test_audio_that_is_observed_is_sent_once_too(place_call: PlaceCall) ->
         assert len(one.before.times(*SPEAKING)) == 3
 
 
-@in_virtual_time
+@virtually
 async def test_the_first_packet_of_each_item_is_told_with_when_it_is_heard(place_call: PlaceCall) -> None:
     async with place_call() as one:
         await one.say(
@@ -231,7 +224,7 @@ async def test_the_first_packet_of_each_item_is_told_with_when_it_is_heard(place
         ]
 
 
-@in_virtual_time
+@virtually
 async def test_an_item_that_waits_is_told_when_it_is_sent(place_call: PlaceCall) -> None:
     async with place_call() as one:
         await one.say(*[speech(900, "A", "one")] * 4, speech(300, "B", "two"))

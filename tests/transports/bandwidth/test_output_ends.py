@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from pipecat.audio.dtmf.types import KeypadEntry
@@ -29,18 +27,13 @@ from callpipe.transports.frames import (
     PlayoutFinishedFrame,
 )
 from callpipe.transports.loopback import LoopbackSocket
-from callpipe.transports.virtual_time import run_virtual
+from callpipe.transports.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
     from .conftest import PlaceCall
 
 
-def in_virtual_time(scenario: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    @functools.wraps(scenario)
-    def test(**fixtures: Any) -> None:
-        run_virtual(scenario(**fixtures))
-
-    return test
+virtually = in_virtual_time()
 
 
 def speech(duration_ms: int, letter: str = "A", context_id: str | None = None) -> OutputEncodedAudioFrame:
@@ -56,7 +49,7 @@ def letters(order: list[str]) -> str:
 SPEAKING = (BotStartedSpeakingFrame, BotStoppedSpeakingFrame, PlayoutFinishedFrame)
 
 
-@in_virtual_time
+@virtually
 async def test_the_end_waits_until_everything_was_heard(place_call: PlaceCall) -> None:
     async with place_call(max_lead_ms=1_000) as one:
         await one.say(*(speech(300) for _ in range(10)))
@@ -69,7 +62,7 @@ async def test_the_end_waits_until_everything_was_heard(place_call: PlaceCall) -
         assert len(one.phone.sent) == 10
 
 
-@in_virtual_time
+@virtually
 async def test_the_end_passes_at_once_in_silence_and_after_a_barge_in(place_call: PlaceCall) -> None:
     async with place_call() as one:
         await one.end()
@@ -83,7 +76,7 @@ async def test_the_end_passes_at_once_in_silence_and_after_a_barge_in(place_call
         assert one.phone.closed_at == pytest.approx(3.5 - 1.0, abs=0.01)
 
 
-@in_virtual_time
+@virtually
 async def test_a_cancel_closes_at_once(place_call: PlaceCall) -> None:
     async with place_call() as one:
         await one.say(speech(900))
@@ -96,7 +89,7 @@ async def test_a_cancel_closes_at_once(place_call: PlaceCall) -> None:
         ]
 
 
-@in_virtual_time
+@virtually
 async def test_a_cancel_closes_without_waiting_for_the_pipeline(place_call: PlaceCall) -> None:
     async with place_call() as one:
         await one.say(CancelFrame())
@@ -104,7 +97,7 @@ async def test_a_cancel_closes_without_waiting_for_the_pipeline(place_call: Plac
         assert one.phone.closed_at == 1.0
 
 
-@in_virtual_time
+@virtually
 async def test_when_the_caller_hangs_up_nothing_is_sent_and_nothing_waits(
     place_call: PlaceCall,
 ) -> None:
@@ -139,7 +132,7 @@ class Stalled:
         raise SocketBacklogError(len(message), 0)
 
 
-@in_virtual_time
+@virtually
 async def test_a_failing_socket_is_told_once_and_then_left_alone(place_call: PlaceCall) -> None:
     Stalled.attempts = 0
     async with place_call(wrap=Stalled) as one:
@@ -152,7 +145,7 @@ async def test_a_failing_socket_is_told_once_and_then_left_alone(place_call: Pla
         assert one.behind.times(*SPEAKING, OutputEncodedAudioFrame) == []
 
 
-@in_virtual_time
+@virtually
 async def test_more_than_can_wait_is_dropped_and_told_once(place_call: PlaceCall) -> None:
     async with place_call() as one:
         await one.say(*(speech(900) for _ in range(200)))
@@ -161,7 +154,7 @@ async def test_more_than_can_wait_is_dropped_and_told_once(place_call: PlaceCall
         await one.say(InterruptionFrame())
 
 
-@in_virtual_time
+@virtually
 async def test_audio_that_bandwidth_does_not_take_is_an_error_not_silence(place_call: PlaceCall) -> None:
     async with place_call() as one:
         for _ in range(4):
@@ -175,7 +168,7 @@ async def test_audio_that_bandwidth_does_not_take_is_an_error_not_silence(place_
         assert "44.1 kHz" in str(error.exception)
 
 
-@in_virtual_time
+@virtually
 async def test_keypad_tones_are_played_and_hold_the_end(
     place_call: PlaceCall, monkeypatch: pytest.MonkeyPatch
 ) -> None:

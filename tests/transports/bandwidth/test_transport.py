@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,25 +12,20 @@ from callpipe.transports.bandwidth import BandwidthTransport, receive_start
 from callpipe.transports.bandwidth.errors import MediaFormatError, NoStartError
 from callpipe.transports.bandwidth.messages import MediaFormat, StartMessage, Track
 from callpipe.transports.loopback import socket_pair
-from callpipe.transports.virtual_time import run_virtual
+from callpipe.transports.virtual_time import in_virtual_time
 
 FOLDER = Path(__file__).parents[2] / "packets" / "bandwidth"
 PACKETS = {name: (FOLDER / f"{name}.json").read_text() for name in ("start", "media", "stop", "clear")}
 
 
-def in_virtual_time(scenario: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    @functools.wraps(scenario)
-    def test(**fixtures: Any) -> None:
-        run_virtual(scenario(**fixtures))
-
-    return test
+virtually = in_virtual_time()
 
 
 def start(tracks: tuple[Track, ...] = ()) -> StartMessage:
     return StartMessage(account_id="a", call_id="c", stream_id="s", stream_name="n", tracks=tracks)
 
 
-@in_virtual_time
+@virtually
 async def test_the_start_is_found_behind_what_should_not_be_there() -> None:
     ours, theirs = socket_pair()
     theirs.send_binary(b"x")
@@ -44,7 +36,7 @@ async def test_the_start_is_found_behind_what_should_not_be_there() -> None:
     assert await ours.receive() == PACKETS["media"], "what follows the start stays for the transport"
 
 
-@in_virtual_time
+@virtually
 async def test_a_start_that_does_not_come_is_waited_for_until_the_deadline() -> None:
     ours, theirs = socket_pair()
     loop = asyncio.get_running_loop()
@@ -61,7 +53,7 @@ async def test_a_start_that_does_not_come_is_waited_for_until_the_deadline() -> 
     chattering.cancel()
 
 
-@in_virtual_time
+@virtually
 async def test_a_stream_that_ends_before_it_starts() -> None:
     ours, theirs = socket_pair()
     theirs.send(PACKETS["stop"])
@@ -73,7 +65,7 @@ async def test_a_stream_that_ends_before_it_starts() -> None:
         await receive_start(ours, deadline_s=1)
 
 
-@in_virtual_time
+@virtually
 async def test_only_pcmu_at_8_khz_is_read() -> None:
     ours, _ = socket_pair()
     for encoding, sample_rate in (("audio/PCMA", 8_000), ("audio/PCMU", 16_000)):
@@ -87,7 +79,7 @@ async def test_only_pcmu_at_8_khz_is_read() -> None:
         BandwidthTransport(ours, start(tracks))
 
 
-@in_virtual_time
+@virtually
 async def test_a_playhead_may_be_given_and_closing_closes_the_socket() -> None:
     ours, theirs = socket_pair()
     playhead = Playhead(prebuffer_ms=80)
