@@ -25,8 +25,9 @@ from pipecat.frames.frames import (
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 
 from callpipe.processors.disk import DiskWriter, open_private, shared_writer, write_all
-from callpipe.transports.frames import CallEventFrame
+from callpipe.transports.frames import REDACTED, CallEventFrame
 from callpipe.transports.lane import DOWNSTREAM
+from callpipe.transports.redaction import RedactedTimes, RedactionFrame
 
 Seconds = TypeVar("Seconds", float, None)
 
@@ -171,6 +172,9 @@ class _JournalFile:
 class JournalObserver(BaseObserver):
     """Writes what a pipeline tells of its call: call events, errors, who speaks. Each once.
 
+    While the call is redacted no words are written, nor are those of a turn or a tool call of which any part
+    lies in that time.
+
     Args:
         journal: Where to.
     """
@@ -178,6 +182,7 @@ class JournalObserver(BaseObserver):
     def __init__(self, journal: Journal) -> None:
         super().__init__(observe_every_push=False)  # pyright: ignore[reportUnknownMemberType]  pipecat's **kwargs
         self._journal = journal
+        self._redacted = RedactedTimes()
 
     async def on_push_frame(self, data: FramePushed) -> None:
         """Write an event frame; of a broadcast, which pushes two siblings, the one that goes downstream."""
@@ -193,11 +198,16 @@ class JournalObserver(BaseObserver):
 
     def _write(self, frame: Frame) -> None:
         if isinstance(frame, CallEventFrame):
-            self._journal.write(frame.event, at=frame.at, **frame.fields())
+            if isinstance(frame, RedactionFrame):
+                self._redacted.take(frame)
+            redacted = self._redacted.touch(frame.since, frame.at)
+            told = frame.redacted_fields() if redacted else frame.fields()
+            self._journal.write(frame.event, at=frame.at, **told)
         elif isinstance(frame, ErrorFrame):
+            message = REDACTED if self._redacted.open else frame.error
             processor = frame.processor.name if frame.processor else None
             category = frame.category.value if frame.category else None
-            self._journal.write("error", processor=processor, category=category, message=frame.error)
+            self._journal.write("error", processor=processor, category=category, message=message)
         else:
             name = next(name for kind, name in SPEAKING_EVENTS.items() if isinstance(frame, kind))
             self._journal.write(name)

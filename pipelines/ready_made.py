@@ -61,7 +61,7 @@ def realtime_call(
     """
     settings = RealtimeSettings(instructions=instructions, audio_format=PCM_24K, **model)
     speech = _Speech(greeting, greeting_audio, holding_phrase)
-    router = ToolRouter(tools)
+    router = ToolRouter(tools, clock=call.clock)
     return Pipeline(
         [
             call.transport.input(),
@@ -94,7 +94,7 @@ def passthrough_call(
     """
     settings = RealtimeSettings(instructions=instructions, audio_format=PCMU_8K, **model)
     speech = _Speech(greeting, greeting_audio, holding_phrase)
-    router = ToolRouter(tools)
+    router = ToolRouter(tools, clock=call.clock)
     return Pipeline(
         [
             call.transport.input(),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from pipecat.frames.frames import CancelFrame, EndFrame, EndWorkerFrame, Frame, InterruptionFrame, StartFrame
@@ -10,6 +11,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from callpipe.processors.tools import Tool
 from callpipe.transports.lane import DOWNSTREAM, UPSTREAM, MediaProcessor
+from callpipe.transports.redaction import RedactionFrame
 from callpipe.transports.steering import (
     ChangeFrame,
     EndWhenHeardFrame,
@@ -31,6 +33,7 @@ class CallRemote:
     def __init__(self) -> None:
         self._head = _PipelineEnd(DOWNSTREAM)
         self._tail = _PipelineEnd(UPSTREAM)
+        self._redactions = 0
 
     def around(self, pipeline: FrameProcessor) -> list[FrameProcessor]:
         """Return a pipeline between the two ends by which it is reached; once for each call."""
@@ -45,6 +48,27 @@ class CallRemote:
         if not self._head.running:
             raise CallNotRunningError("has ended" if self._head.ended else "has not started")
         await self._head.push_frame(frame, direction)
+
+    async def redact(self, clock: Callable[[], float]) -> None:
+        """Keep nothing that is said until `reveal` was called as often as this.
+
+        Raises:
+            CallNotRunningError: The pipeline has not started, or is ending.
+        """
+        self._redactions += 1
+        try:
+            if self._redactions == 1:
+                await self.push(RedactionFrame(clock(), on=True))
+        except BaseException:  # also a cancelled task: nobody will call `reveal` for it
+            await self.reveal(clock)
+            raise
+
+    async def reveal(self, clock: Callable[[], float]) -> None:
+        """Take one `redact` back. What an ended pipeline redacted stays so."""
+        self._redactions -= 1
+        if self._redactions == 0:
+            with suppress(CallNotRunningError):
+                await self.push(RedactionFrame(clock(), on=False))
 
 
 class _PipelineEnd(MediaProcessor):
@@ -99,6 +123,7 @@ class SteeredCall:
     """
 
     remote: CallRemote
+    clock: Callable[[], float]
 
     async def say(self, text: str) -> None:
         """Let the model say exactly this, after the answer in progress; `interrupt` first to say it now.
@@ -151,6 +176,25 @@ class SteeredCall:
     async def resume(self) -> None:
         """Send the model the caller's audio again."""
         await self.remote.push(ResumeFrame())
+
+    @asynccontextmanager
+    async def redacted(self) -> AsyncGenerator[None]:
+        """Keep nothing that is said or typed in here: a card's number, a password.
+
+            async with call.redacted():
+                await call.say("Your card number, please.")
+                await asyncio.wait_for(charged.wait(), 120)  # a tool sets it
+
+        The recording is silent for as long; in journal and transcript stand turns and tool calls without their
+        words, arguments and results. A turn or a tool call counts if any part of it lies in here, and whoever
+        speaks at the end is withheld until they have finished: at least a second. The model hears everything.
+        Redactions may be nested, and overlap in several tasks. When the call ends in one, it stays redacted.
+        """
+        await self.remote.redact(self.clock)
+        try:
+            yield
+        finally:
+            await self.remote.reveal(self.clock)
 
     async def interrupt(self) -> None:
         """Stop what the bot is saying; the model knows how far it was heard."""

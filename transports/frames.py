@@ -164,6 +164,9 @@ class PlayoutFinishedFrame(SystemFrame):
 class CallEventFrame(SystemFrame):
     """Something that happened on the call, for the journal and for anyone who watches.
 
+    A field with ``repr=False`` is content: what somebody said, or a tool was told. It is withheld while the
+    call is redacted, and belongs in no log.
+
     Attributes:
         at: When, seconds of the call's monotonic clock.
     """
@@ -177,8 +180,23 @@ class CallEventFrame(SystemFrame):
         """Return what the journal writes beside the event's name and time."""
         return {name: value for name, value in vars(self).items() if name not in _FRAME_FIELDS}
 
+    def redacted_fields(self) -> dict[str, Any]:
+        """Return the fields with all content withheld."""
+        told = self.fields()
+        content = {name for name in told if not self.__dataclass_fields__[name].repr}
+        return told | dict.fromkeys(content, REDACTED) | ({"redacted": True} if content else {})
 
-_FRAME_FIELDS = frozenset(Frame.__dataclass_fields__) | {"at"}
+    @property
+    def since(self) -> float:
+        """When what it tells of began: by its `began_at` or `duration_ms`, if it has one of them."""
+        fields = vars(self)
+        return fields.get("began_at", self.at - fields.get("duration_ms", 0.0) / 1000)
+
+
+REDACTED = "[redacted]"
+"""Stands where content is withheld."""
+
+_FRAME_FIELDS = frozenset(Frame.__dataclass_fields__) | {"at", "began_at"}
 
 
 @dataclass
@@ -263,12 +281,14 @@ class CallerTurnFrame(CallEventFrame):
     Attributes:
         item_id: The model's item.
         text: The transcript; empty when there is none.
+        began_at: When they began to say it, or earlier; `at` is when the transcript came.
     """
 
     event: ClassVar[str] = "caller_turn"
 
     item_id: str
     text: str = field(repr=False)
+    began_at: float = 0.0
 
 
 @dataclass
@@ -282,6 +302,7 @@ class BotTurnFrame(CallEventFrame):
         generated_ms: Milliseconds of audio the model generated.
         heard_ms: Milliseconds of it the caller heard.
         interrupted: The caller cut in.
+        began_at: When its first audio came.
     """
 
     event: ClassVar[str] = "bot_turn"
@@ -292,6 +313,7 @@ class BotTurnFrame(CallEventFrame):
     generated_ms: float
     heard_ms: float
     interrupted: bool
+    began_at: float = 0.0
 
 
 @dataclass

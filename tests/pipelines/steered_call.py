@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from pipecat.observers.base_observer import BaseObserver
+
 from callpipe.pipelines import Bot, Call, Parties, Pipeline, passthrough_call
 from callpipe.pipelines.call_life import CallLife
+from callpipe.pipelines.journal import Journal, JournalObserver
 from callpipe.pipelines.ongoing import OngoingCall
-from callpipe.pipelines.settings import Settings
+from callpipe.pipelines.settings import Recording, Settings
+from callpipe.processors.disk import shared_writer
 from callpipe.transports.audio.g711 import decode_mulaw, encode_mulaw
 from callpipe.transports.bandwidth.messages import StartMessage
 from callpipe.transports.bandwidth.transport import BandwidthTransport
@@ -31,10 +35,11 @@ from callpipe.transports.speech.tones import ToneDetector, ToneEar, ToneVoice
 from callpipe.transports.virtual_time import run_virtual
 from callpipe.transports.websocket import WebSocket
 
-from .virtual_call import Witness
+from .virtual_call import PATIENT, Witness
 
 START = StartMessage(account_id="1", call_id="c-1", stream_id="s-1", stream_name="generation-1")
 SETTINGS = Settings()
+RECORDING = SETTINGS.model_copy(update={"recording": Recording.ON})
 PACKET = 160
 """Samples of a packet: 20 ms at 8 kHz."""
 SILENT_PACKET = base64.b64encode(b"\xff" * PACKET).decode()
@@ -167,7 +172,12 @@ def plain(call: Call) -> Pipeline:
 
 
 def hold_call(
-    play: Play, build: Build = plain, *, script: Mapping[str, Actions] | None = None, ends: bool = False
+    play: Play,
+    build: Build = plain,
+    *,
+    script: Mapping[str, Actions] | None = None,
+    ends: bool = False,
+    folder: Path | None = None,
 ) -> Stage:
     """Hold a call in virtual time and return what is left of it.
 
@@ -176,11 +186,14 @@ def hold_call(
         build: Makes the pipeline.
         script: What the model answers to what it hears.
         ends: The call ends by itself within ten seconds after `play`; otherwise the caller hangs up.
+        folder: Where recording and journal go; None keeps neither.
     """
-    return run_virtual(_hold(play, build, ObedientBrain(script or {}), ends=ends))
+    stage = run_virtual(_hold(play, build, ObedientBrain(script or {}), ends=ends, folder=folder))
+    assert shared_writer().wait(10)
+    return stage
 
 
-async def _hold(play: Play, build: Build, brain: ObedientBrain, *, ends: bool) -> Stage:
+async def _hold(play: Play, build: Build, brain: ObedientBrain, *, ends: bool, folder: Path | None) -> Stage:
     clock = asyncio.get_running_loop().time
     theirs, ours = socket_pair()
     log = SessionLog()
@@ -205,24 +218,29 @@ async def _hold(play: Play, build: Build, brain: ObedientBrain, *, ends: bool) -
         bot=bot.name,
         bot_version="v",
         parties=Parties(),
-        settings=SETTINGS,
+        settings=RECORDING if folder else SETTINGS,
         transport=BandwidthTransport(ours, START, clock=clock),
-        folder=Path("nowhere"),
+        folder=folder or Path("nowhere"),
         connect=reach_model,
         clock=clock,
     )
     witness = Witness()
+    journal = Journal(call.journal_path, call_id=call.call_id, clock=clock) if folder else None
+    observers: list[BaseObserver] = [witness] if journal is None else [witness, JournalObserver(journal)]
+    deadlines = PATIENT if folder else None
     stage = Stage(call, theirs, log, brain)
     stage.events = witness.events
-    life = asyncio.create_task(CallLife(bot, call, ongoing, observers=[witness]).run())
+    life = asyncio.create_task(CallLife(bot, call, ongoing, observers=observers, deadlines=deadlines).run())
     ends_of_line = [asyncio.create_task(work) for work in (stage.talk(), stage.listen())]
     await asyncio.sleep(0.5)
     await play(stage)
     if not ends:
         await theirs.close()
-    await asyncio.wait({life}, timeout=10)
+    await asyncio.wait({life}, timeout=None if folder else 10)  # a disk's thread knows no virtual time
     assert life.done(), "the call did not end"
     stage.reason = life.result()
+    if journal is not None:
+        journal.close()
     for task in (*ends_of_line, *sessions):
         task.cancel()
     await asyncio.wait({*ends_of_line, *sessions})

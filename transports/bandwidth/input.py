@@ -5,7 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from pipecat.frames.frames import CancelFrame, ClientConnectedFrame, Frame, StartFrame
+from pipecat.frames.frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    CancelFrame,
+    ClientConnectedFrame,
+    Frame,
+    StartFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+)
 from pipecat.processors.frame_processor import FrameDirection
 
 from ..audio.formats import PCMU_8K, Tracks
@@ -19,6 +28,7 @@ from ..frames import (
     MediaStoppedFrame,
 )
 from ..lane import MediaProcessor
+from ..redaction import RedactedLine, RedactionFrame
 from ..websocket import WebSocket
 from .line import MediaLine
 from .messages import StartMessage
@@ -59,6 +69,7 @@ class BandwidthInput(MediaProcessor):
         self._disconnected = disconnected
         self._released = released
         self._stream = MediaStream()
+        self._redacted = RedactedLine(line.carrier_clock)
         self._media_over = False
         self._packets_since_line_audio = 0
         self._reading: asyncio.Task[None] | None = None
@@ -81,6 +92,7 @@ class BandwidthInput(MediaProcessor):
                 await self._media_stopped(self._stream.stopped("ended", self._line.clock()))
             await self.push_frame(frame, direction)
         else:
+            self._note_for_recording(frame)
             await self.push_frame(frame, direction)
 
     async def cleanup(self) -> None:
@@ -149,7 +161,20 @@ class BandwidthInput(MediaProcessor):
 
     async def _push_line_audio(self, line_audio: LineAudio | None) -> None:
         if line_audio is not None:
-            await self.push_audio(LineAudioFrame(line_audio.position, line_audio.caller, line_audio.bot))
+            kept = self._redacted.silenced(line_audio, self._line.clock())
+            await self.push_audio(LineAudioFrame(kept.position, kept.caller, kept.bot))
+
+    def _note_for_recording(self, frame: Frame) -> None:
+        """Note what decides which of the line may be recorded."""
+        match frame:
+            case RedactionFrame():
+                self._redacted.take(frame)
+            case UserStartedSpeakingFrame() | UserStoppedSpeakingFrame():
+                self._redacted.caller_speaks = isinstance(frame, UserStartedSpeakingFrame)
+            case BotStartedSpeakingFrame() | BotStoppedSpeakingFrame():
+                self._redacted.bot_speaks = isinstance(frame, BotStartedSpeakingFrame)
+            case _:
+                pass
 
     async def _report_faults(self) -> None:
         faults = self._stream.faults[:]

@@ -74,7 +74,10 @@ class BotSpeech:
         duration_ms = self._duration_ms(encoded)
         if not duration_ms:
             return []
-        began: list[Happening] = [] if item.generated_ms else [BotStarted(item.item_id)]
+        began: list[Happening] = []
+        if not item.generated_ms:
+            item.began_at = now
+            began.append(BotStarted(item.item_id))
         item.generated_ms += duration_ms
         item.last_event_id = event.event_id
         item.content_index = event.content_index
@@ -88,6 +91,7 @@ class BotSpeech:
         item.text = text
         item.generated_ms = audio.duration_ms
         item.complete = item.erased = True
+        item.began_at = now
         if self.assumed:
             self.playhead.sent(item.generated_ms, now, item_id)
         return [BotStarted(item_id), BotAudio(item_id, audio), BotStopped(item_id)]

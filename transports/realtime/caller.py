@@ -79,6 +79,14 @@ class CallerTurns:
         self._transcriber = transcriber
         self._faults = faults
         self._texts: dict[str, str | None] = {}
+        self._began: dict[str, float] = {}
+        self._last_began_at = 0.0
+        self._heard_again = False
+
+    def started(self, item_id: str, now: float) -> None:
+        """Note that the caller begins a turn."""
+        self._began.setdefault(item_id, self._last_began_at if self._heard_again else now)
+        self._heard_again = False
 
     def committed(self, event: AudioCommitted, now: float) -> Sequence[Happening]:
         """Note a turn whose transcript is to come, if anybody makes one."""
@@ -108,8 +116,10 @@ class CallerTurns:
 
     def ended(self, now: float) -> list[CallerTurnFrame]:
         """Return every turn that is left: no more transcripts will come."""
-        turns = [CallerTurnFrame(now, item_id, text or "") for item_id, text in self._texts.items()]
+        turns = [self._turn(item_id, text or "", now) for item_id, text in self._texts.items()]
         self._texts.clear()
+        self._began.clear()
+        self._heard_again = True  # another session may hear once more what this one has heard
         return turns
 
     def _complete(self, now: float) -> list[CallerTurnFrame]:
@@ -119,5 +129,11 @@ class CallerTurns:
             if its_text is None and len(self._texts) <= MAX_WAITING_TURNS:
                 break
             del self._texts[first]
-            turns.append(CallerTurnFrame(now, first, its_text or ""))
+            turns.append(self._turn(first, its_text or "", now))
         return turns
+
+    def _turn(self, item_id: str, text: str, now: float) -> CallerTurnFrame:
+        """Return a turn; one of which it is not known when it began may have begun right after the last one."""
+        began_at = self._began.pop(item_id, self._last_began_at)
+        self._last_began_at = began_at
+        return CallerTurnFrame(now, item_id, text, began_at)

@@ -35,6 +35,7 @@ class BotItem:
         heard_ms: What the caller heard of it; None until that is final.
         erased: The conversation does not hold it any more.
         last_event_id: The event of its newest audio.
+        began_at: When its first audio came, in s.
     """
 
     item_id: str
@@ -48,6 +49,7 @@ class BotItem:
     heard_ms: float | None = None
     erased: bool = False
     last_event_id: str = ""
+    began_at: float = 0.0
 
     @property
     def speaking(self) -> bool:
@@ -102,6 +104,7 @@ class BotItem:
             generated_ms=self.generated_ms,
             heard_ms=heard_ms,
             interrupted=self.cut,
+            began_at=self.began_at,
         )
 
 

@@ -70,6 +70,7 @@ class Listening:
 
     def _started(self, event: events.SpeechStarted, now: float) -> list[Happening]:
         self._caller.started()
+        self._turns.started(event.item_id, now)
         self._handover.audio.started(event.audio_start_ms)
         if self._gate.held:
             self._caller.dropped()
