@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from callpipe.transports.errors import CallpipeError
 
+from .bot_profile import BotProfile
 from .errors import BotLoadError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Bot:
         name: Part of the bot's webhook URLs: lower-case letters, digits and hyphens.
         apology: What the carrier says before it hangs up when the bot can't go on.
         max_call_s: The longest a call may last, in seconds; then it is ended.
+        max_calls: How many calls the bot takes at a time, over all its processes; None without a limit.
 
     Raises:
         ValueError: The name can't be part of a URL.
@@ -41,17 +43,24 @@ class Bot:
         *,
         apology: str = "Sorry, we can't take your call right now. Please try again later.",
         max_call_s: float = 2 * 60 * 60,
+        max_calls: int | None = None,
     ) -> None:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a bot: use lower-case letters, digits and hyphens")
         self.name = name
         self.apology = apology
         self.max_call_s = max_call_s
+        self.max_calls = max_calls
         self.version = "unversioned"
         """A hash of the bot file's content, when it was loaded from one."""
         self.path = Path(name)
         """The bot file, when it was loaded from one."""
         self._build: Callable[[Call], Pipeline] | None = None
+
+    @property
+    def profile(self) -> BotProfile:
+        """What a webhook server has to know of the bot."""
+        return BotProfile(self.name, self.version, self.apology, self.max_calls)
 
     def pipeline(self, build: Callable[[Call], Pipeline]) -> Callable[[Call], Pipeline]:
         """Make `build` the function that makes each call's pipeline."""

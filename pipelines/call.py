@@ -11,27 +11,13 @@ from typing import TYPE_CHECKING
 from callpipe.transports.bandwidth.transport import BandwidthTransport
 from callpipe.transports.websocket import Connect, connect
 
+from .parties import Parties
 from .steering import CallRemote, SteeredCall
 
 if TYPE_CHECKING:
     from .settings import Settings
 
 Clock = Callable[[], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Parties:
-    """Who calls whom, as the carrier's webhook said; E.164 numbers or SIP URIs.
-
-    Attributes:
-        caller: The calling party.
-        called: The called party.
-        direction: ``inbound`` or ``outbound``.
-    """
-
-    caller: str = field(default="", repr=False)
-    called: str = field(default="", repr=False)
-    direction: str = "inbound"
 
 
 @dataclass(frozen=True)

@@ -109,13 +109,18 @@ class CallLife:
         self._generation.wants(HangUp())
         self._stream_over.set()
 
+    def release(self, reason: str) -> None:
+        """Close the media stream without the bot's wish: the call goes on in another generation."""
+        self._told_to_end = self._told_to_end or reason
+        self._stream_over.set()
+
     async def run(self) -> str:
         """Run the call to its end; build the pipeline first where that was not done.
 
         Returns:
             Why it ended: ``bot`` (it hung up), ``caller`` (the media stream stopped), ``no media stream`` (it
             did not come), ``max duration``, ``bot failed``, ``stuck`` (the pipeline had to be left behind), or
-            what `end` was told.
+            what `end` or `release` was told.
         """
         if self._pipeline is None and not self.build():
             await self._call.transport.close()

@@ -15,7 +15,7 @@ from loguru import logger
 
 from callpipe.processors.disk import open_private, shared_writer, write_all
 
-from .bot import Bot
+from .bot_profile import BotProfile
 from .call_index import CallIndex, IndexedCall
 from .journal import Journal, figures, read_journal, transcript
 from .ongoing import OngoingCall
@@ -50,10 +50,15 @@ class CallRecords:
         """Return the calls that began today, in UTC, and some before. It blocks while it reads."""
         return self._index.recent(MAX_CALLS_OF_A_DAY)
 
-    def begin(self, bot: Bot, ongoing: OngoingCall, *, recorded: bool) -> Journal:
+    def journal(self, ongoing: OngoingCall) -> Journal:
+        """Return a call's journal, which several processes may write; its time is the call's."""
+        path = self.folder(ongoing.call_id) / "journal.jsonl"
+        return Journal(path, call_id=ongoing.call_id, began_at=ongoing.answered_at, clock=self._clock)
+
+    def begin(self, bot: BotProfile, ongoing: OngoingCall, *, recorded: bool) -> Journal:
         """Begin a call's journal and enter the call into the index."""
         folder = self.folder(ongoing.call_id)
-        journal = Journal(folder / "journal.jsonl", call_id=ongoing.call_id, clock=self._clock)
+        journal = self.journal(ongoing)
         journal.write(
             "call_started",
             call_id=ongoing.call_id,

@@ -27,9 +27,10 @@ from .bot import load_bot
 from .call_records import CallRecords
 from .errors import DemoError
 from .journal import figures, read_journal
+from .lives import Observers
 from .server import Server
 from .settings import Recording, Settings
-from .switchboard import Observers, Switchboard
+from .switchboard import Switchboard
 from .timeline import LiveTimeline
 
 _SCRIPT = resources.files("callpipe.pipelines") / "demo.yaml"

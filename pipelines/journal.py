@@ -55,7 +55,9 @@ class Journal:
     Args:
         path: The file; created with mode 0600, its missing folders with 0700.
         call_id: The carrier's id of the call, for log messages.
-        clock: The call's monotonic clock, in seconds; `t` of a new journal counts from its reading now.
+        began_at: What `t` counts from, on the call's clock; when None, that of a journal that is there already,
+            else now.
+        clock: The call's monotonic clock, in seconds.
         wall_clock: Unix time in seconds.
         writer: The thread that writes; the process's own when None.
     """
@@ -65,6 +67,7 @@ class Journal:
         path: Path,
         *,
         call_id: str,
+        began_at: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         writer: DiskWriter | None = None,
@@ -75,7 +78,10 @@ class Journal:
         self._writer = writer or shared_writer()
         self._refused = 0
         self._closed = False
-        self._file = _JournalFile(path, call_id, started_at=clock(), started_time=wall_clock())
+        now = clock()
+        started_at = now if began_at is None else began_at
+        started_time = wall_clock() - (now - started_at)
+        self._file = _JournalFile(path, call_id, started_at, started_time, goes_on=began_at is None)
 
     def write(self, event: str, /, *, at: float | None = None, **fields: object) -> None:
         """Write an event.
@@ -109,11 +115,14 @@ class Journal:
 class _JournalFile:
     """The file, as the disk's thread sees it: opened when there is something to write."""
 
-    def __init__(self, path: Path, call_id: str, *, started_at: float, started_time: float) -> None:
+    def __init__(
+        self, path: Path, call_id: str, started_at: float, started_time: float, *, goes_on: bool
+    ) -> None:
         self._path = path
         self._call_id = call_id
         self._started_at = started_at
         self._started_time = started_time
+        self._goes_on = goes_on
         self._descriptor: int | None = None
         self._lost = 0
 
@@ -150,14 +159,14 @@ class _JournalFile:
         write_all(descriptor, entry.encode(errors="replace"))
 
     def _opened(self) -> int:
-        """Return the open file; when it is an earlier generation's, end a torn line and go on in its time."""
+        """Return the open file; end a line that another process could not finish, go on in the file's time."""
         if self._descriptor is not None:
             return self._descriptor
         self._descriptor = open_private(self._path, os.O_RDWR | os.O_APPEND)
         size = os.fstat(self._descriptor).st_size
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
             write_all(self._descriptor, b"\n")
-        if first := next(read_journal(self._path), None):
+        if self._goes_on and (first := next(read_journal(self._path), None)):
             began = datetime.fromisoformat(first["time"]).timestamp() - first["t"]
             self._started_at -= self._started_time - began
             self._started_time = began

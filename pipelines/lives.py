@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from loguru import logger
@@ -17,6 +17,7 @@ from callpipe.transports.bandwidth.transport import BandwidthTransport
 from callpipe.transports.websocket import Connect, WebSocket, connect
 
 from .bot import Bot
+from .bot_profile import BotProfile
 from .budget import CallBudget
 from .call import Call
 from .call_life import CallLife, Deadlines
@@ -24,6 +25,7 @@ from .call_records import CallRecords
 from .journal import Journal, JournalObserver
 from .loop_lag import LoopLag
 from .ongoing import Apologise, Generation, OngoingCall
+from .runs import Ended, Load
 from .settings import Settings
 from .spending import Spending
 
@@ -39,18 +41,16 @@ Observers = Callable[[Call], list[BaseObserver]]
 
 @dataclass
 class ServedCall:
-    """What a server holds of one ongoing call.
+    """What a process holds of a call while pipelines of it run.
 
     Attributes:
-        bot: The bot that answers it.
-        ongoing: Its generations.
+        ongoing: The call and its generations.
         journal: Its journal.
         budget: What it may cost; None without a limit.
         lives: The pipelines that run, by the number of their generation: usually one, and two while the next
             generation is prepared before the last one has ended.
     """
 
-    bot: Bot
     ongoing: OngoingCall
     journal: Journal
     budget: CallBudget | None = None
@@ -58,73 +58,90 @@ class ServedCall:
 
 
 class Lives:
-    """Builds, runs and ends pipelines, one for each generation of a call.
+    """Builds, runs and ends pipelines of this process, one for each generation of a call. See `Runs`.
 
     Args:
+        bots: The bots, each with a name of its own.
         settings: The operator's settings.
         records: Where calls are written down.
         observers: What watches each call's pipeline, beside the journal.
-        spending: What calls may cost.
+        spending: What calls may cost; by default what the settings say, from zero.
         connect: Opens the models' sockets.
         deadlines: How long the stages of a call may take.
-        ended: Awaited when a generation's pipeline has ended, with its number and why.
-        max_prepared: How many pipelines may wait for a media stream.
+        max_prepared: How many pipelines may wait for a media stream; 0 starts each with its stream.
         clock: Monotonic seconds.
 
     Attributes:
+        ended: Awaited when a generation's pipeline has ended.
         loop_lag: How late the event loop is, measured while pipelines run.
     """
 
     def __init__(
         self,
+        bots: Sequence[Bot],
         settings: Settings,
         records: CallRecords,
         *,
-        observers: Observers,
-        spending: Spending,
+        observers: Observers = lambda _call: [],
+        spending: Spending | None = None,
         connect: Connect = connect,
         deadlines: Deadlines | None = None,
-        ended: Callable[[ServedCall, int, str], Awaitable[None]],
         max_prepared: int = MAX_PREPARED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._bots: Mapping[str, Bot] = {bot.name: bot for bot in bots}
         self._settings = settings
         self._records = records
         self._observers = observers
-        self._spending = spending
+        self._spending = spending or Spending(settings)
         self._connect = connect
         self._deadlines = deadlines
-        self._ended = ended
         self._max_prepared = max_prepared
         self._clock = clock
+        self._calls: dict[str, ServedCall] = {}
         self._running: dict[CallLife, asyncio.Task[None]] = {}
         self._closed = False
+        self.ended: Ended = _nobody_waits
         self.loop_lag = LoopLag()
 
     @property
-    def live(self) -> int:
-        """Pipelines with a media stream."""
-        return sum(life.attached for life in self._running)
+    def load(self) -> Load:
+        """How much runs."""
+        live = sum(life.attached for life in self._running)
+        lags = self.loop_lag.lags
+        return Load(live, len(self._running) - live, lags.p99_ms, lags.max_ms)
 
     @property
-    def prepared(self) -> int:
-        """Pipelines that wait for a media stream."""
-        return len(self._running) - self.live
+    def budget_spent(self) -> bool:
+        """Whether the day's budget is spent."""
+        return self._spending.exhausted
 
-    def prepare(self, served: ServedCall, generation: Generation) -> None:
+    def bot(self, name: str) -> BotProfile | None:
+        """Return a bot that answers calls here, or None."""
+        bot = self._bots.get(name)
+        return None if bot is None else bot.profile
+
+    def has_room(self, bot: str) -> bool:
+        """Whether a bot can take one more call."""
+        limit = self._bots[bot].profile.max_calls
+        calls = sum(served.ongoing.bot == bot for served in self._calls.values())
+        return not self._closed and (limit is None or calls < limit)
+
+    async def prepare(self, ongoing: OngoingCall, generation: Generation) -> None:
         """Begin a generation before its media stream is there, unless too many wait already.
 
         A bot that fails to build its pipeline leaves its apology in the generation's intent.
         """
-        if self._closed or self.prepared >= self._max_prepared:
+        if self._closed or self.load.prepared >= self._max_prepared:
             return
+        served = self._served(ongoing)
         began = self._clock()
         if self._begin(served, generation) is not None:
             build_ms = round((self._clock() - began) * 1000, 1)
             served.journal.write("prepared", generation=generation.number, build_ms=build_ms)
 
-    def attach(
-        self, served: ServedCall, generation: Generation, socket: WebSocket, start: StartMessage
+    async def attach(
+        self, ongoing: OngoingCall, generation: Generation, socket: WebSocket, start: StartMessage
     ) -> bool:
         """Give a generation its media stream; begin it now where it was not prepared.
 
@@ -134,10 +151,12 @@ class Lives:
         Raises:
             MediaFormatError: The inbound track is not PCMU at 8 kHz; the caller is to get an apology.
         """
+        served = self._served(ongoing)
         life = served.lives.get(generation.number)
-        if life is None and generation.intent is None:
+        if life is None and generation.intent is None and not self._closed:
             life = self._begin(served, generation)
         if life is None:
+            self._let_go(served)
             return False
         try:
             life.attach(socket, start)
@@ -147,17 +166,23 @@ class Lives:
             raise
         return True
 
-    def abandon(self, served: ServedCall) -> None:
+    def abandon(self, ongoing: OngoingCall) -> None:
         """End the pipelines of a call whose media streams will not come any more."""
-        for life in served.lives.values():
+        for life in self._lives_of(ongoing):
             if not life.attached:
                 life.end("no media stream")
 
-    def end(self, served: ServedCall, reason: str) -> bool:
+    def end(self, ongoing: OngoingCall, reason: str) -> bool:
         """End all pipelines of a call; return whether it had any."""
-        for life in served.lives.values():
+        lives = self._lives_of(ongoing)
+        for life in lives:
             life.end(reason)
-        return bool(served.lives)
+        return bool(lives)
+
+    def release(self, reason: str) -> None:
+        """Close every media stream without the bots' wish: the calls go on in another process."""
+        for life in self._running:
+            life.release(reason)
 
     async def close(self, reason: str) -> None:
         """End every pipeline, politely, within a deadline."""
@@ -172,36 +197,55 @@ class Lives:
             if stuck:
                 await asyncio.wait(stuck, timeout=1.0)
 
+    def _served(self, ongoing: OngoingCall) -> ServedCall:
+        served = self._calls.get(ongoing.call_id)
+        if served is None:
+            journal = self._records.journal(ongoing)
+            served = ServedCall(ongoing, journal, self._spending.call_budget())
+            self._calls[ongoing.call_id] = served
+        served.ongoing = ongoing
+        return served
+
+    def _lives_of(self, ongoing: OngoingCall) -> list[CallLife]:
+        served = self._calls.get(ongoing.call_id)
+        return list(served.lives.values()) if served is not None else []
+
+    def _let_go(self, served: ServedCall) -> None:
+        if not served.lives and self._calls.pop(served.ongoing.call_id, None) is not None:
+            served.journal.close()
+
     def _begin(self, served: ServedCall, generation: Generation) -> CallLife | None:
-        call = self._call(served, generation)
+        bot = self._bots[served.ongoing.bot]
+        call = self._call(bot, served.ongoing, generation)
         budget = self._spending.observers(call, served.journal, served.budget)
         observers = [JournalObserver(served.journal), *budget, *self._observers(call)]
-        life = CallLife(served.bot, call, served.ongoing, observers=observers, deadlines=self._deadlines)
+        life = CallLife(bot, call, served.ongoing, observers=observers, deadlines=self._deadlines)
         if not life.build():
+            self._let_go(served)
             return None
         served.lives[generation.number] = life
         self._running[life] = asyncio.create_task(self._run(served, generation.number, life))
         return life
 
-    def _call(self, served: ServedCall, generation: Generation) -> Call:
+    def _call(self, bot: Bot, ongoing: OngoingCall, generation: Generation) -> Call:
         return Call(
-            call_id=served.ongoing.call_id,
+            call_id=ongoing.call_id,
             generation=generation.number,
-            bot=served.bot.name,
-            bot_version=served.bot.version,
-            parties=served.ongoing.parties,
+            bot=bot.name,
+            bot_version=bot.version,
+            parties=ongoing.parties,
             settings=self._settings,
             transport=BandwidthTransport(
                 clock=self._clock, playhead=Playhead(prebuffer_ms=self._settings.prebuffer_ms)
             ),
-            folder=self._records.folder(served.ongoing.call_id),
+            folder=self._records.folder(ongoing.call_id),
             connect=self._connect,
             clock=self._clock,
         )
 
     async def _run(self, served: ServedCall, generation: int, life: CallLife) -> None:
-        call_id, bot = served.ongoing.call_id, served.bot
-        logger.info("call {}: generation {} begins with {} {}", call_id, generation, bot.name, bot.version)
+        call_id = served.ongoing.call_id
+        logger.info("call {}: generation {} begins with {}", call_id, generation, served.ongoing.bot)
         reason = "bot failed"
         try:
             with self.loop_lag.watched(lambda ms: served.journal.write("loop_lag", lag_ms=round(ms, 1))):
@@ -211,4 +255,9 @@ class Lives:
             del served.lives[generation]
             logger.info("call {}: generation {} ended: {}", call_id, generation, reason)
             served.journal.write("generation_ended", generation=generation, reason=reason)
-            await self._ended(served, generation, reason)
+            self._let_go(served)
+            await self.ended(call_id, generation, reason)
+
+
+async def _nobody_waits(call_id: str, generation: int, reason: str) -> None:
+    """Until an exchange is there, nobody asks what becomes of calls."""

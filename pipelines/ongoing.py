@@ -7,17 +7,24 @@ a call does next is decided here from what was stored, never from the order in w
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
-from .call import Parties
 from .errors import AdmissionError
+from .parties import Parties
 
 TOKEN_LIFETIME_S = 60.0
 """A media stream has to be opened this soon after the BXML that asks for it."""
 
 MAX_UNSTARTED_GENERATIONS = 3
 """Generations in a row that may fail to start; then the call gets the bot's apology."""
+
+MAX_DEATHS_ALONE = 2
+"""A call with which so many runners died, each while it had no other call, gets the bot's apology."""
+
+SUSPECT_DEATHS = 2
+"""A call with which so many runners died goes on in a runner of its own."""
 
 MAX_REMEMBERED_S = 4 * 60 * 60.0
 """A call that was never heard of again is forgotten after this long."""
@@ -26,6 +33,8 @@ MAX_REMEMBERED_S = 4 * 60 * 60.0
 @dataclass(frozen=True, slots=True)
 class HangUp:
     """The bot has ended the call."""
+
+    kind: Literal["hang_up"] = "hang_up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ class Apologise:
     """
 
     reason: str
+    kind: Literal["apologise"] = "apologise"
 
 
 Intent = HangUp | Apologise
@@ -51,6 +61,7 @@ class Generation:
         opened_at: When its BXML was made, monotonic seconds.
         token: Opens the media stream, once.
         webhook_password: Lets the carrier's webhooks about this generation in.
+        runner: The runner process that was told to run it; empty where there is none.
         started: Its media stream has started.
         intent: What the bot wants to happen when the media stream has ended; None when it wanted nothing,
             because it is still talking or because it died.
@@ -60,6 +71,7 @@ class Generation:
     opened_at: float
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     webhook_password: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    runner: str = ""
     started: bool = False
     intent: Intent | None = None
 
@@ -86,6 +98,8 @@ class OngoingCall:
         generations: Its media streams so far, the current one last.
         answers: The BXML given to each webhook, by its name and generation: the same webhook asked twice gets
             the same answer.
+        deaths: Runners that died with it.
+        deaths_alone: Those of them that had no other call.
     """
 
     call_id: str
@@ -93,7 +107,9 @@ class OngoingCall:
     parties: Parties
     answered_at: float
     generations: list[Generation] = field(default_factory=list[Generation])
-    answers: dict[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str], repr=False)
+    answers: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    deaths: int = 0
+    deaths_alone: int = 0
 
     @property
     def current(self) -> Generation:
@@ -105,6 +121,16 @@ class OngoingCall:
         """What the bot wants to happen when the current media stream has ended."""
         return self.current.intent
 
+    @property
+    def suspect(self) -> bool:
+        """Whether it may be what runners die of: it is to run where it can do no harm to others."""
+        return self.deaths >= SUSPECT_DEATHS
+
+    def runner_died(self, *, alone: bool) -> None:
+        """Note that a runner died with the call, and whether it had no other."""
+        self.deaths += 1
+        self.deaths_alone += alone
+
     def open_generation(self, now: float) -> Generation:
         """Begin the next media stream."""
         self.generations.append(Generation(len(self.generations) + 1, now))
@@ -114,6 +140,8 @@ class OngoingCall:
         """Decide what follows the current media stream: what the bot wanted, or the next generation."""
         if self.intent is not None:
             return self.intent
+        if self.deaths_alone >= MAX_DEATHS_ALONE:
+            return Apologise(f"{self.deaths_alone} runners died with this call alone")
         unstarted = 0
         for generation in reversed(self.generations):
             if generation.started:
@@ -138,12 +166,20 @@ class OngoingCalls:
     def __len__(self) -> int:
         return len(self._calls)
 
+    def __iter__(self) -> Iterator[OngoingCall]:
+        return iter(list(self._calls.values()))
+
     def __contains__(self, call_id: str) -> bool:
         return call_id in self._calls
 
     def find(self, call_id: str) -> OngoingCall | None:
         """Return the call with an id, or None."""
         return self._calls.get(call_id)
+
+    def restore(self, calls: Iterable[OngoingCall]) -> None:
+        """Take up calls that an earlier process of this server had."""
+        self._calls.update({call.call_id: call for call in calls})
+        self._forget_orphans()
 
     def begin(self, call_id: str, bot: str, parties: Parties) -> OngoingCall:
         """Return the call with an id, a new one when it is not known."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from loguru import logger
 
@@ -19,7 +19,7 @@ PATIENCE_S = 1.0
 DEADLINE_S = 5.0
 """How long bringing a document may take."""
 
-Unasked = Callable[[], str | None]
+Unasked = Callable[[], Awaitable[str | None]]
 """Returns the document that the carrier has not come for, or None when nothing is to be brought."""
 
 
@@ -61,7 +61,7 @@ class SecondWay:
     async def _watch(self, voice_api: VoiceApi, call_id: str, unasked: Unasked) -> None:
         await asyncio.sleep(PATIENCE_S)
         try:
-            document = unasked()
+            document = await unasked()
             if document is None:
                 return
             logger.warning("call {}: the carrier has not come for its BXML, so it is brought", call_id)

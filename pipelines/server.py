@@ -1,4 +1,4 @@
-"""The HTTP face of a switchboard: the carrier's webhooks, `/health`, and media sockets on the same port."""
+"""The HTTP face of an exchange: the carrier's webhooks, `/health`, and media sockets on the same port."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from callpipe.transports.bandwidth.errors import MalformedWebhookError
 from callpipe.transports.bandwidth.webhooks import Webhook, parse_webhook
-from callpipe.transports.websocket import media_socket_protocol
 
-from .call import Parties
 from .errors import SettingsError
+from .exchange import Exchange
+from .parties import Parties
 from .settings import Settings
-from .switchboard import Switchboard
 
 MAX_WEBHOOK_BYTES = 256 * 1024
 """A larger webhook is refused; Bandwidth's have a few kilobytes."""
@@ -39,12 +38,12 @@ class CarrierWebhooks:
     comes with those of the call's generation, which were in its BXML.
 
     Args:
-        switchboard: What decides the answers.
+        exchange: What decides the answers.
         settings: The operator's settings; the application's credentials are among them.
     """
 
-    def __init__(self, switchboard: Switchboard, settings: Settings) -> None:
-        self._switchboard = switchboard
+    def __init__(self, exchange: Exchange, settings: Settings) -> None:
+        self._exchange = exchange
         self._settings = settings
         self._serving = settings.serving()
 
@@ -53,33 +52,32 @@ class CarrierWebhooks:
         self._check_application(credentials)
         told = await self._told(bot, request)
         parties = Parties(told.from_ or "", told.to or "", told.direction or "inbound")
-        return _bxml(self._switchboard.initiated(bot, told.call_id, parties))
+        return _bxml(await self._exchange.initiated(bot, told.call_id, parties))
 
     async def continues(self, bot: str, request: Request, credentials: Credentials) -> Response:
         """A media stream has ended: what now?"""
         told = await self._told(bot, request)
-        return _bxml(self._switchboard.continues(told.call_id, self._generation(told, credentials)))
+        return _bxml(await self._exchange.continues(told.call_id, self._generation(told, credentials)))
 
     async def stream(self, bot: str, request: Request, credentials: Credentials) -> Response:
         """Something has happened to a media stream."""
         told = await self._told(bot, request)
         self._generation(told, credentials)
-        self._switchboard.stream_event(told.call_id, told.event_type, told.cause)
+        self._exchange.stream_event(told.call_id, told.event_type, told.cause)
         return Response(status_code=204)
 
     async def disconnect(self, bot: str, request: Request, credentials: Credentials) -> Response:
         """A call is over."""
         self._check_application(credentials)
         told = await self._told(bot, request)
-        await self._switchboard.disconnected(told.call_id, told.cause or "unknown")
+        await self._exchange.disconnected(told.call_id, told.cause or "unknown")
         return Response(status_code=204)
 
     async def health(self) -> JSONResponse:
         """The server is there."""
-        switchboard = self._switchboard
-        calls = {"live_calls": switchboard.live_calls, "prepared_calls": switchboard.prepared_calls}
-        lags = switchboard.lags
-        lag_ms = {"p99": round(lags.p99_ms, 1), "max": round(lags.max_ms, 1)}
+        load = self._exchange.load
+        calls = {"live_calls": load.live, "prepared_calls": load.prepared}
+        lag_ms = {"p99": round(load.lag_p99_ms, 1), "max": round(load.lag_max_ms, 1)}
         return JSONResponse({"status": "ok", **calls, "loop_lag_ms": lag_ms})
 
     def _check_application(self, credentials: HTTPBasicCredentials) -> None:
@@ -91,14 +89,14 @@ class CarrierWebhooks:
 
     def _generation(self, told: Webhook, credentials: HTTPBasicCredentials) -> int:
         """Return the generation a webhook is about: the one whose credentials it has."""
-        generation = self._switchboard.knows_webhook(told.call_id, credentials.username, credentials.password)
+        generation = self._exchange.knows_webhook(told.call_id, credentials.username, credentials.password)
         if generation is None:
             raise _unauthorized()
         return generation.number
 
     async def _told(self, bot: str, request: Request) -> Webhook:
         """Return the request's webhook, when it is about a call of ours."""
-        if not self._switchboard.has_bot(bot):
+        if not self._exchange.has_bot(bot):
             raise HTTPException(404, f"no bot is called {bot!r} here")
         try:
             told = parse_webhook(await _body(request))
@@ -112,10 +110,10 @@ class CarrierWebhooks:
         return told
 
 
-def create_app(switchboard: Switchboard, settings: Settings) -> FastAPI:
+def create_app(exchange: Exchange, settings: Settings) -> FastAPI:
     """Return the web application that answers the carrier; see `CarrierWebhooks`."""
     app = FastAPI(title="callpipe", docs_url=None, redoc_url=None, openapi_url=None)
-    webhooks = CarrierWebhooks(switchboard, settings)
+    webhooks = CarrierWebhooks(exchange, settings)
     app.add_api_route("/bandwidth/{bot}/initiate", webhooks.initiate, methods=["POST"])
     app.add_api_route("/bandwidth/{bot}/continue", webhooks.continues, methods=["POST"])
     app.add_api_route("/bandwidth/{bot}/stream", webhooks.stream, methods=["POST"])
@@ -125,10 +123,10 @@ def create_app(switchboard: Switchboard, settings: Settings) -> FastAPI:
 
 
 class Server:
-    """A switchboard on a port.
+    """An exchange on a port.
 
     Args:
-        switchboard: What decides the answers.
+        exchange: What decides the answers.
         settings: The operator's settings.
         listener: The listening socket; `Server.listen` makes one.
 
@@ -136,20 +134,20 @@ class Server:
         stopping: Set when a signal (SIGINT, SIGTERM) has said to stop.
     """
 
-    def __init__(self, switchboard: Switchboard, settings: Settings, listener: socket.socket) -> None:
-        self._switchboard = switchboard
+    def __init__(self, exchange: Exchange, settings: Settings, listener: socket.socket) -> None:
+        self._exchange = exchange
         self._listener = listener
         self.stopping = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
         self._server = _Uvicorn(
             uvicorn.Config(
-                create_app(switchboard, settings),
+                create_app(exchange, settings),
                 access_log=False,
                 lifespan="off",
                 log_config=None,
                 server_header=False,
                 timeout_graceful_shutdown=2,
-                ws=media_socket_protocol(switchboard.accept),  # pyright: ignore[reportArgumentType]  a factory does
+                ws=exchange.socket_protocol(),  # pyright: ignore[reportArgumentType]  a factory does
             ),
             self.stopping,
         )
@@ -182,7 +180,7 @@ class Server:
 
     async def stop(self) -> None:
         """End the calls, whose last webhooks are still answered, and stop."""
-        await self._switchboard.close()
+        await self._exchange.close()
         self._server.should_exit = True
         if self._serving is not None:
             await self._serving

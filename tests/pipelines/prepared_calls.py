@@ -103,13 +103,13 @@ class Desk:
         )
         self.listening: list[asyncio.Task[None]] = []
 
-    def initiate(self, call_id: str = "c-1") -> dict[str, str]:
+    async def initiate(self, call_id: str = "c-1") -> dict[str, str]:
         """Return the attributes of the StartStream that answers a new call."""
-        return start_stream(self.switchboard.initiated(self.bot.name, call_id, Parties()))
+        return start_stream(await self.switchboard.initiated(self.bot.name, call_id, Parties()))
 
-    def proceed(self, call_id: str = "c-1", generation: int = 1) -> str:
+    async def proceed(self, call_id: str = "c-1", generation: int = 1) -> str:
         """Return what `/continue` is answered."""
-        return self.switchboard.continues(call_id, generation)
+        return await self.switchboard.continues(call_id, generation)
 
     def open_socket(self, stream: dict[str, str]) -> Media | HTTPStatus:
         """Open a media socket, without a word on it."""

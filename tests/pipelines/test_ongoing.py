@@ -2,7 +2,6 @@
 
 import pytest
 
-from callpipe.pipelines.call import Parties
 from callpipe.pipelines.errors import AdmissionError
 from callpipe.pipelines.ongoing import (
     MAX_REMEMBERED_S,
@@ -14,6 +13,7 @@ from callpipe.pipelines.ongoing import (
     OngoingCall,
     OngoingCalls,
 )
+from callpipe.pipelines.parties import Parties
 
 
 class Clock:

@@ -64,7 +64,7 @@ async def speak(media: Media, pcmu: bytes) -> None:
 @pytest.mark.parametrize("make", [passthrough_call, realtime_call])
 def test_it_goes_out_with_the_start_and_the_model_is_told(make: Make, after_s: float, tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
-        stream = desk.initiate()
+        stream = await desk.initiate()
         await asyncio.sleep(after_s)
         media = desk.start(stream)
         await asyncio.sleep(DURATION_S + 2)
@@ -86,7 +86,7 @@ def test_it_goes_out_with_the_start_and_the_model_is_told(make: Make, after_s: f
 @pytest.mark.parametrize("make", [passthrough_call, realtime_call])
 def test_a_caller_who_cuts_in_is_not_held_to_have_heard_the_rest(make: Make, tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
-        stream = desk.initiate()
+        stream = await desk.initiate()
         await asyncio.sleep(2)
         media = desk.start(stream)
         await speak(media, b"\xff" * 4_000)
@@ -114,13 +114,13 @@ def test_a_caller_who_cuts_in_is_not_held_to_have_heard_the_rest(make: Make, tmp
 
 def test_it_is_heard_even_when_the_model_can_t_be_had(tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
-        media = desk.start(desk.initiate())
+        media = desk.start(await desk.initiate())
         await asyncio.sleep(DURATION_S + 2)
         assert media.first_audio_at == 0.0
         sent = [len(base64.b64decode(message["media"]["payload"])) for _, message in media.sent]
         assert sum(sent) == len(SAID)
         assert media.closed is not None
-        assert "Sorry." in desk.proceed()
+        assert "Sorry." in await desk.proceed()
 
     refused = every_session(RefuseHandshake(401))
     at_desk(tmp_path, test, bot=greeting_bot(passthrough_call), faults=refused)

@@ -115,9 +115,9 @@ class Desk:
             clock=self.clock,
         )
 
-    def calls(self, bot: str = "ending") -> LoopbackSocket:
+    async def calls(self, bot: str = "ending") -> LoopbackSocket:
         """Place a call and open its media stream; its bot acts 1 s later."""
-        document = self.switchboard.initiated(bot, "c-1", Parties())
+        document = await self.switchboard.initiated(bot, "c-1", Parties())
         verb = ET.fromstring(document).find("StartStream")
         assert verb is not None
         pair = f"{verb.attrib['destinationUsername']}:{verb.attrib['destinationPassword']}"
@@ -170,13 +170,13 @@ def at_desk(
 
 def test_a_hang_up_the_carrier_does_not_come_for_is_brought(tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
-        desk.calls()
+        await desk.calls()
         await asyncio.sleep(1.9)
         assert desk.switchboard.live_calls == 0
         assert desk.call.documents == []
         await asyncio.sleep(0.3)
         assert desk.call.documents == [answers.hang_up()]
-        assert desk.switchboard.continues("c-1", 1) == answers.hang_up()
+        assert await desk.switchboard.continues("c-1", 1) == answers.hang_up()
         await asyncio.sleep(60)
         assert len(desk.call.documents) == 1
 
@@ -189,10 +189,10 @@ def test_a_hang_up_the_carrier_does_not_come_for_is_brought(tmp_path: Path) -> N
 
 def test_an_apology_the_carrier_does_not_come_for_is_brought(tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
-        desk.calls("failing")
+        await desk.calls("failing")
         await asyncio.sleep(2.2)
         assert desk.call.documents == [answers.apology("We are sorry & ashamed.")]
-        assert desk.switchboard.continues("c-1", 1) == desk.call.documents[0]
+        assert await desk.switchboard.continues("c-1", 1) == desk.call.documents[0]
 
     at_desk(tmp_path, test)
 
@@ -200,9 +200,9 @@ def test_an_apology_the_carrier_does_not_come_for_is_brought(tmp_path: Path) -> 
 @pytest.mark.parametrize("after_s", [1.1, 1.9])
 def test_a_carrier_that_comes_is_brought_nothing(after_s: float, tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
-        desk.calls()
+        await desk.calls()
         await asyncio.sleep(after_s)
-        assert desk.switchboard.continues("c-1", 1) == answers.hang_up()
+        assert await desk.switchboard.continues("c-1", 1) == answers.hang_up()
         await asyncio.sleep(60)
         assert desk.call.documents == []
         assert desk.api.tokens_given == 0
@@ -212,7 +212,7 @@ def test_a_carrier_that_comes_is_brought_nothing(after_s: float, tmp_path: Path)
 
 def test_a_call_that_is_over_is_brought_nothing(tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
-        desk.calls()
+        await desk.calls()
         await asyncio.sleep(1.9)
         await desk.switchboard.disconnected("c-1", "hangup")
         await asyncio.sleep(60)
@@ -223,26 +223,26 @@ def test_a_call_that_is_over_is_brought_nothing(tmp_path: Path) -> None:
 
 def test_a_call_whose_bot_wanted_nothing_is_brought_nothing(tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
-        media = desk.calls()
+        media = await desk.calls()
         await asyncio.sleep(0.5)
         media.abort()
         await asyncio.sleep(60)
         assert desk.switchboard.live_calls == 0
         assert desk.api.tokens_given == 0
-        assert "generation-2" in desk.switchboard.continues("c-1", 1)
+        assert "generation-2" in await desk.switchboard.continues("c-1", 1)
 
     at_desk(tmp_path, test)
 
 
 def test_a_generation_that_was_continued_is_left_alone(tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
-        media = desk.calls()
+        media = await desk.calls()
         await asyncio.sleep(0.5)
         media.abort()
         await asyncio.sleep(0.5)
-        desk.switchboard.continues("c-1", 1)
+        await desk.switchboard.continues("c-1", 1)
         for number in (2, 3, 4):  # none of them starts, so the last answer is the apology
-            desk.switchboard.continues("c-1", number)
+            await desk.switchboard.continues("c-1", number)
         await asyncio.sleep(60)
         assert desk.call.documents == []
 
@@ -251,25 +251,25 @@ def test_a_generation_that_was_continued_is_left_alone(tmp_path: Path) -> None:
 
 def test_without_a_client_nothing_is_brought(tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
-        desk.calls()
+        await desk.calls()
         await asyncio.sleep(60)
         assert desk.call.documents == []
         before = desk.clock()
         await desk.switchboard.close()
         assert desk.clock() == before
-        assert desk.switchboard.continues("c-1", 1) == answers.hang_up()
+        assert await desk.switchboard.continues("c-1", 1) == answers.hang_up()
 
     at_desk(tmp_path, test, has_client=False)
 
 
 def test_a_server_that_stops_brings_what_is_left_first(tmp_path: Path) -> None:
     async def test(desk: Desk) -> None:
-        desk.calls()
+        await desk.calls()
         await asyncio.sleep(0.5)
         await desk.switchboard.close()
         assert desk.clock() == pytest.approx(1.5, abs=0.1)
         assert desk.call.documents == [answers.hang_up()]
-        assert desk.switchboard.continues("c-1", 1) == answers.hang_up()
+        assert await desk.switchboard.continues("c-1", 1) == answers.hang_up()
 
     at_desk(tmp_path, test)
 
@@ -277,7 +277,7 @@ def test_a_server_that_stops_brings_what_is_left_first(tmp_path: Path) -> None:
 def test_a_call_that_is_over_meanwhile_is_no_failure(tmp_path: Path, logged: list[str]) -> None:
     async def test(desk: Desk) -> None:
         desk.call.complete()
-        desk.calls()
+        await desk.calls()
         await asyncio.sleep(60)
         assert desk.call.documents == []
 
@@ -297,7 +297,7 @@ async def _silent(_request: httpx.Request) -> httpx.Response:
 @pytest.mark.parametrize("answer", [_refusing, _silent])
 def test_what_can_not_be_brought_is_told(answer: Answer, tmp_path: Path, logged: list[str]) -> None:
     async def test(desk: Desk) -> None:
-        desk.calls()
+        await desk.calls()
         await asyncio.sleep(7.1)
         assert _levels(logged) == ["WARNING", "ERROR"]
 

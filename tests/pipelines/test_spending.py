@@ -106,7 +106,7 @@ def test_without_limits_nobody_watches() -> None:
 async def test_a_spent_day_answers_calls_with_the_apology(tmp_path: Path) -> None:
     spending = Spending(settings(day_budget_usd=1.0), spent_today_usd=1.0)
     switchboard = Switchboard([ECHO], settings(), CallRecords(tmp_path), spending=spending)
-    answer = switchboard.initiated("echo", "c-1", Parties())
+    answer = await switchboard.initiated("echo", "c-1", Parties())
     assert "<SpeakSentence>" in answer
     assert "<Hangup" in answer
     assert "StartStream" not in answer

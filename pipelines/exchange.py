@@ -1,0 +1,323 @@
+"""Decides what the carrier is answered: which calls are taken, and how each goes on after a media stream."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import functools
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from callpipe.transports.websocket import UpgradeRequest
+
+from . import answers
+from .bot_profile import BotProfile
+from .call_records import CallRecords
+from .errors import AdmissionError
+from .journal import Journal
+from .ongoing import Apologise, Generation, HangUp, OngoingCall, OngoingCalls
+from .ongoing_store import OngoingStore
+from .parties import Parties
+from .runs import Load, Runs
+from .second_way import SecondWay, voice_api
+from .settings import Recording, Settings
+
+CLOSING_S = 10.0
+"""How long an exchange that closes waits for what it has begun."""
+
+_MEDIA_PATH = re.compile(r"/bandwidth/([^/?]+)/media")
+
+
+@dataclass
+class ConnectedCall:
+    """What an exchange holds of one ongoing call.
+
+    Attributes:
+        ongoing: Its generations.
+        bot: The bot that answers it.
+        journal: Its journal.
+        died: The generations whose runner died.
+        answering: Held while a webhook is answered, so that the same one, asked twice, gets one answer.
+    """
+
+    ongoing: OngoingCall
+    bot: BotProfile
+    journal: Journal
+    died: set[int] = field(default_factory=set[int])
+    answering: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+
+
+class Exchange(ABC):
+    """Answers the carrier for the bots of a server, whoever runs their pipelines.
+
+    A call's pipeline is begun by the webhook that asks for its media stream, so that the model is there, and
+    has its first words ready, when the stream is.
+
+    Args:
+        runs: Who runs the pipelines.
+        settings: The operator's settings.
+        records: Where calls are written down.
+        second_way: Brings BXML the carrier does not come for; by the settings' Voice API when None.
+        store: Keeps the calls beyond this process; without it they end with it.
+        clock: Monotonic seconds.
+
+    Raises:
+        SettingsError: A setting is missing.
+    """
+
+    def __init__(
+        self,
+        runs: Runs,
+        settings: Settings,
+        records: CallRecords,
+        *,
+        second_way: SecondWay | None = None,
+        store: OngoingStore | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._runs = runs
+        self._settings = settings
+        self._serving = settings.serving()
+        self._records = records
+        self._second_way = second_way or SecondWay(voice_api(settings, clock))
+        self._store = store
+        self._clock = clock
+        self.ongoing = OngoingCalls(clock)
+        self._calls: dict[str, ConnectedCall] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
+        runs.ended = self.generation_ended
+        if store is not None:
+            self.ongoing.restore(store.load())
+
+    @property
+    def load(self) -> Load:
+        """How many pipelines run, and how late their processes are."""
+        return self._runs.load
+
+    @property
+    def calls(self) -> int:
+        """Calls that have begun and not ended."""
+        return len(self.ongoing)
+
+    def has_bot(self, name: str) -> bool:
+        """Whether a bot of this name answers calls here."""
+        return self._runs.bot(name) is not None
+
+    # What the carrier's webhooks say.
+
+    async def initiated(self, bot: str, call_id: str, parties: Parties) -> str:
+        """Answer the webhook of a new call; asked twice, the answer is the same."""
+        profile = self._profile(bot)
+        ongoing = self.ongoing.begin(call_id, bot, parties)
+        self._close_orphans()
+        if call_id not in self._calls:
+            recorded = self._settings.recording is not Recording.OFF
+            journal = self._records.begin(profile, ongoing, recorded=recorded)
+            self._calls[call_id] = ConnectedCall(ongoing, profile, journal)
+        connected = self._calls[call_id]
+        return await self._answered(connected, "initiate.1", functools.partial(self._open, connected))
+
+    async def continues(self, call_id: str, generation: int) -> str:
+        """Answer the webhook that follows a media stream; asked twice, the answer is the same."""
+        connected = self.find(call_id)
+        if connected is None:
+            return answers.hang_up()
+        following = functools.partial(self._next, connected)
+        return await self._answered(connected, f"continue.{generation}", following)
+
+    def knows_webhook(self, call_id: str, username: str, password: str) -> Generation | None:
+        """Return the generation whose webhook credentials these are, or None when they are nobody's."""
+        return self.ongoing.knows_webhook(call_id, username, password)
+
+    def stream_event(self, call_id: str, event: str, cause: str | None) -> None:
+        """Write down what the carrier tells of a media stream."""
+        if connected := self.find(call_id):
+            connected.journal.write("stream_event", type=event, cause=cause)
+
+    async def disconnected(self, call_id: str, cause: str) -> None:
+        """The carrier says that a call is over: nothing of it stays."""
+        connected = self.find(call_id)
+        self.ongoing.end(call_id)
+        if connected is None:
+            return
+        del self._calls[call_id]
+        if self._store is not None:
+            await self._store.forget(call_id)
+        connected.journal.write("disconnected", cause=cause)
+        if self._runs.end(connected.ongoing, "caller"):
+            self._calls[call_id] = connected  # until its pipelines have ended
+        else:
+            await self._records.end(connected.ongoing, connected.journal, cause)
+
+    @abstractmethod
+    def socket_protocol(self) -> Callable[..., asyncio.BaseProtocol]:
+        """Return what takes the media sockets on the server's port: uvicorn's `ws=` setting."""
+
+    def admit(self, request: UpgradeRequest) -> tuple[OngoingCall, Generation] | None:
+        """Let a media socket in before its handshake completes; None when nothing of ours is at its path.
+
+        Raises:
+            AdmissionError: Its credentials are not those of a generation that waits for its media stream.
+        """
+        path = _MEDIA_PATH.fullmatch(request.path.partition("?")[0])
+        if path is None:
+            return None
+        username, password = _basic_credentials(request.headers.get("authorization", ""))
+        return self.ongoing.admit(path[1], username, password)
+
+    # What those who run the pipelines say.
+
+    async def changed(self, ongoing: OngoingCall) -> None:
+        """Keep a call as it is now."""
+        if self._store is not None and ongoing.call_id in self.ongoing:
+            await self._store.save(ongoing)
+
+    async def generation_ended(self, call_id: str, generation: int, reason: str) -> None:
+        """A generation's pipeline has ended. See `Runs.ended`."""
+        connected = self._calls.get(call_id) or self.find(call_id)
+        if connected is None:
+            return
+        if call_id in self.ongoing:
+            unasked = functools.partial(self._unasked, connected, generation)
+            self._second_way.watch(call_id, unasked)
+        elif not self._runs.end(connected.ongoing, reason):
+            del self._calls[call_id]
+            await self._records.end(connected.ongoing, connected.journal, reason)
+
+    async def runner_died(self, call_id: str, generation: int, *, alone: bool) -> None:
+        """The process that ran a generation is gone, and the carrier should soon ask what is next.
+
+        Args:
+            call_id: The call.
+            generation: Its generation.
+            alone: Whether the process had no other call.
+        """
+        connected = self.find(call_id)
+        if connected is not None:
+            connected.died.add(generation)
+            connected.ongoing.runner_died(alone=alone)
+            connected.journal.write("runner_died", generation=generation, alone=alone)
+            await self.changed(connected.ongoing)
+        await self.generation_ended(call_id, generation, "runner died")
+
+    def drain(self) -> None:
+        """Refuse new calls from now on."""
+        self._draining = True
+
+    async def close(self) -> None:
+        """End every call, politely, within a deadline."""
+        self._draining = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSING_S)
+        await self._runs.close("server stopped")
+        await self._second_way.close()
+        for connected in list(self._calls.values()):
+            await self._records.end(connected.ongoing, connected.journal, "server stopped")
+            if self._store is not None:
+                await self._store.forget(connected.ongoing.call_id)
+        self._calls.clear()
+
+    def find(self, call_id: str) -> ConnectedCall | None:
+        """Return a call that goes on, also one of an earlier process; None when it is over or never was."""
+        ongoing = self.ongoing.find(call_id)
+        if ongoing is None:
+            return None
+        if call_id not in self._calls:
+            journal = self._records.journal(ongoing)
+            self._calls[call_id] = ConnectedCall(ongoing, self._profile(ongoing.bot), journal)
+        return self._calls[call_id]
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for, until it is done or the exchange closes."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _profile(self, name: str) -> BotProfile:
+        profile = self._runs.bot(name)
+        if profile is None:
+            raise LookupError(f"no bot is called {name!r} here")
+        return profile
+
+    def _close_orphans(self) -> None:
+        """Close the records of calls that nobody ended and that are forgotten by now."""
+        for call_id, connected in list(self._calls.items()):
+            if call_id not in self.ongoing and not self._runs.end(connected.ongoing, "never disconnected"):
+                del self._calls[call_id]
+                ending = self._records.end(connected.ongoing, connected.journal, "never disconnected")
+                self.spawn(ending)
+
+    async def _answered(
+        self, connected: ConnectedCall, webhook: str, answer: Callable[[], Awaitable[str]]
+    ) -> str:
+        async with connected.answering:
+            known = connected.ongoing.answers
+            if webhook not in known:
+                known[webhook] = await answer()
+                await self.changed(connected.ongoing)
+            return known[webhook]
+
+    async def _open(self, connected: ConnectedCall) -> str:
+        if self._runs.budget_spent:
+            return _apology(connected, "the day's budget is spent")
+        if self._draining or not self._runs.has_room(connected.bot.name):
+            return _apology(connected, "one call too many")
+        notice = answers.RECORDING_NOTICE if self._settings.recording is Recording.ANNOUNCE else None
+        return await self._stream(connected, connected.ongoing.open_generation(self._clock()), notice)
+
+    async def _next(self, connected: ConnectedCall) -> str:
+        match connected.ongoing.next_step(self._clock()):
+            case HangUp():
+                return answers.hang_up()
+            case Apologise(reason):
+                return _apology(connected, reason)
+            case Generation() as generation:
+                connected.journal.write("resumed", generation=generation.number)
+                self._runs.abandon(connected.ongoing)
+                return await self._stream(connected, generation)
+
+    async def _stream(self, connected: ConnectedCall, generation: Generation, notice: str | None = None) -> str:
+        """Prepare a generation and ask for its media stream, or apologise when the bot has failed already."""
+        await self._runs.prepare(connected.ongoing, generation)
+        if isinstance(generation.intent, Apologise):
+            return _apology(connected, generation.intent.reason)
+        return answers.stream(self._serving, connected.ongoing, generation, notice=notice)
+
+    async def _unasked(self, connected: ConnectedCall, generation: int) -> str | None:
+        """Return what `/continue` would be answered, when nobody has asked and somebody should have."""
+        ongoing = connected.ongoing
+        gone = ongoing.call_id not in self.ongoing
+        wanted = ongoing.intent is not None or generation in connected.died
+        if gone or not wanted or f"continue.{generation}" in ongoing.answers:
+            return None
+        connected.journal.write("not_continued", generation=generation)
+        return await self.continues(ongoing.call_id, generation)
+
+
+def _apology(connected: ConnectedCall, reason: str) -> str:
+    connected.journal.write("apologised", reason=reason)
+    return answers.apology(connected.bot.apology)
+
+
+def _basic_credentials(authorization: str) -> tuple[str, str]:
+    """Return user and password of an HTTP Basic Authorization header.
+
+    Raises:
+        AdmissionError: The header is missing or no Basic one.
+    """
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        username, separator, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        separator = username = password = ""
+    if scheme.lower() != "basic" or not separator:
+        raise AdmissionError("no credentials")
+    return username, password
