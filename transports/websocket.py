@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -171,6 +173,16 @@ class PicowsSocket(picows.WSListener):
         if waiting:
             transport.disconnect(graceful=False)
         self._close_with(code, reason)
+
+    def abort(self) -> None:
+        """Reset the connection: no close frame, and what was sent may be lost. For emulators of bad peers."""
+        transport = self._transport
+        if transport is None or self._gone.done():
+            return
+        connection = transport.underlying_transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.disconnect(graceful=False)
 
     def _underlying(self) -> asyncio.ReadTransport:
         assert self._transport is not None

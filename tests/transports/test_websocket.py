@@ -162,6 +162,22 @@ async def test_a_peer_that_vanishes_closes_the_socket_with_1006() -> None:
     assert peers.closed[0].code == 1006
 
 
+async def test_a_peer_that_resets_its_connection_closes_the_socket_with_1006() -> None:
+    peers = Peers(echo)
+    async with served(peers) as url:
+        client = await connect(url, headers={"Authorization": "x"}, deadline_s=5)
+        assert isinstance(client, websocket.PicowsSocket)
+        client.send("heard")
+        assert await client.receive() == "heard"
+        client.abort()
+        client.abort()
+        with pytest.raises(SocketClosedError) as closed:
+            await client.receive()
+        assert closed.value.code == 1006
+        await peers.finished()
+    assert [closed.code for closed in peers.closed] == [1006]
+
+
 async def test_what_arrived_before_the_close_is_read_first() -> None:
     async def three_words(socket: WebSocket) -> None:
         for word in ("one", "two", "three"):

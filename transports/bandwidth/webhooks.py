@@ -271,6 +271,7 @@ _WEBHOOKS: dict[str, type[Webhook]] = {
     "mediaStreamStarted": MediaStreamWebhook,
     "mediaStreamRejected": MediaStreamWebhook,
     "mediaStreamStopped": MediaStreamWebhook,
+    "recordComplete": RecordingWebhook,
     "recordingComplete": RecordingWebhook,
     "recordingAvailable": RecordingWebhook,
 }

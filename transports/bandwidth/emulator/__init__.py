@@ -7,25 +7,47 @@ and returns a `CallReport`: what the caller really heard, what they said, and al
 from .caller import Caller
 from .carrier import Carrier
 from .errors import CarrierEmulatorError, InvalidBxmlError, ScriptError
+from .faults import (
+    BreakStream,
+    CarrierDelays,
+    CarrierFaults,
+    DelayWebhook,
+    DoubleWebhook,
+    LoseWebhook,
+)
 from .line import Line
+from .live_call import LiveCall
+from .measures import Resumption
+from .ongoing import TransferTarget
 from .playout import Burst, Cut, PlayoutBuffer
 from .report import CallReport, CarrierEvent, Ending
 from .script import CallerScript, load_script, parse_script
+from .voice_api import EmulatedVoiceApi
 
 __all__ = [
+    "BreakStream",
     "Burst",
     "CallReport",
     "Caller",
     "CallerScript",
     "Carrier",
+    "CarrierDelays",
     "CarrierEmulatorError",
     "CarrierEvent",
+    "CarrierFaults",
     "Cut",
+    "DelayWebhook",
+    "DoubleWebhook",
+    "EmulatedVoiceApi",
     "Ending",
     "InvalidBxmlError",
     "Line",
+    "LiveCall",
+    "LoseWebhook",
     "PlayoutBuffer",
+    "Resumption",
     "ScriptError",
+    "TransferTarget",
     "load_script",
     "parse_script",
 ]

@@ -5,13 +5,25 @@ An own reading of Bandwidth's BXML pages, so that an error in how the server wri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from collections.abc import Callable, Mapping
 from xml.etree import ElementTree as Xml
-from xml.parsers import expat
 
+from .bxml_elements import Attributes, Tree, childless, is_url, only_space, short
 from .errors import InvalidBxmlError
+from .verbs import (
+    Hangup,
+    Pause,
+    PlayAudio,
+    Record,
+    Redirect,
+    Ring,
+    SpeakSentence,
+    StartStream,
+    StopStream,
+    Tag,
+    Transfer,
+    Verb,
+)
 
 MAX_DOCUMENT_BYTES = 64 * 1024
 MAX_STREAM_PARAMS = 12
@@ -19,110 +31,9 @@ MAX_PARAM_NAME = 256
 MAX_PARAM_VALUE = 2_048
 MAX_PAUSE_S = 86_400.0
 MAX_TAG = 256
-MAX_DEPTH = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What HTTP Basic authentication takes."""
-
-    username: str
-    password: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class StartStream:
-    """Opens a media stream; the next verb runs at once.
-
-    Attributes:
-        destination: The ws or wss URL.
-        name: The stream's name, None where the carrier gives it one.
-        bidirectional: Whether the caller hears what the server sends.
-        tracks: Which sides of the call are sent, of `inbound` and `outbound`.
-        credentials: For the WebSocket's handshake.
-        event_url: Where the stream's webhooks go.
-        event_method: GET or POST.
-        event_credentials: For these webhooks.
-        params: Names and values for the start message.
-    """
-
-    destination: str
-    name: str | None = None
-    bidirectional: bool = False
-    tracks: tuple[str, ...] = ("inbound",)
-    credentials: Credentials | None = None
-    event_url: str | None = None
-    event_method: str = "POST"
-    event_credentials: Credentials | None = None
-    params: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class StopStream:
-    """Ends a media stream, or with `wait` waits until the server has ended it."""
-
-    name: str
-    wait: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Redirect:
-    """Fetches the next document; when that fails, from the fallback URL if there is one."""
-
-    url: str
-    method: str = "POST"
-    credentials: Credentials | None = None
-    fallback_url: str | None = None
-    fallback_method: str = "POST"
-    fallback_credentials: Credentials | None = None
-    tag: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Does nothing for so many seconds."""
-
-    duration_s: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class SpeakSentence:
-    """Speaks a text to the caller; SSML elements are left out of it."""
-
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """Sets the tag that all later webhooks carry."""
-
-    tag: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Hangup:
-    """Ends the call.
-
-    Attributes:
-        implicit: Whether it stands for the document's end.
-    """
-
-    implicit: bool = False
-
-
-Verb = StartStream | StopStream | Redirect | Pause | SpeakSentence | Tag | Hangup
-
-
-def steps(verbs: Sequence[Verb]) -> Iterator[Verb]:
-    """Yield the verbs in the order the carrier runs them; the last is a Redirect or a Hangup.
-
-    Nothing runs after a Redirect or a Hangup, and the end of a document hangs up.
-    """
-    for verb in verbs:
-        yield verb
-        if isinstance(verb, Redirect | Hangup):
-            return
-    yield Hangup(implicit=True)
+MAX_RECORD_S = 10_800.0
+MAX_CALL_TIMEOUT_S = 300.0
+MAX_TARGETS = 8
 
 
 def parse_bxml(document: bytes) -> list[Verb]:
@@ -135,121 +46,26 @@ def parse_bxml(document: bytes) -> list[Verb]:
         raise InvalidBxmlError(f"the document has {len(document)} bytes, and {MAX_DOCUMENT_BYTES} are allowed")
     if not document.strip():
         return []
-    root = _Tree().parse(document)
+    root = Tree().parse(document)
     if root.tag != "Response":
-        raise InvalidBxmlError(f"the root element is <{_short(root.tag)}> and must be <Response>")
-    _only_space(root)
+        raise InvalidBxmlError(f"the root element is <{short(root.tag)}> and must be <Response>")
+    only_space(root)
     return [_verb(element) for element in root]
-
-
-class _Tree:
-    """Builds an element tree from XML that has no DTD, hence no entities of its own."""
-
-    def __init__(self) -> None:
-        self._builder = Xml.TreeBuilder()
-        self._depth = 0
-
-    def parse(self, document: bytes) -> Xml.Element:
-        parser = expat.ParserCreate()
-        parser.StartDoctypeDeclHandler = self._refuse_dtd
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._builder.data
-        try:
-            parser.Parse(document, True)
-        except expat.ExpatError as error:
-            raise InvalidBxmlError(f"no well-formed XML: {error}") from error
-        except (ValueError, LookupError) as error:
-            raise InvalidBxmlError("the XML declaration names an encoding that can't be read") from error
-        return self._builder.close()
-
-    def _refuse_dtd(self, *_: object) -> None:
-        raise InvalidBxmlError("the document has a DTD, and none is allowed")
-
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise InvalidBxmlError(f"elements are nested deeper than {MAX_DEPTH}")
-        self._builder.start(tag, attributes)
-
-    def _end(self, tag: str) -> None:
-        self._depth -= 1
-        self._builder.end(tag)
-
-
-class _Attributes:
-    """The attributes of one element, each taken once; what is left over is no BXML."""
-
-    def __init__(self, element: Xml.Element) -> None:
-        self._tag = element.tag
-        self._left = dict(element.attrib)
-
-    def take(self, name: str) -> str | None:
-        return self._left.pop(name, None)
-
-    def required(self, name: str) -> str:
-        value = self.take(name)
-        if not value:
-            raise InvalidBxmlError(f"<{self._tag}> has no {name}")
-        return value
-
-    def choice(self, name: str, default: str, *others: str) -> str:
-        value = self.take(name)
-        if value is not None and value not in (default, *others):
-            raise InvalidBxmlError(
-                f"<{self._tag}> has a {name} that is none of {', '.join((default, *others))}"
-            )
-        return value or default
-
-    def number(self, name: str, default: float, least: float, most: float) -> float:
-        written = self.take(name)
-        try:
-            value = default if written is None else float(written)
-        except ValueError:
-            value = float("nan")
-        if not least <= value <= most:
-            raise InvalidBxmlError(f"<{self._tag}> has a {name} that is no number from {least:g} to {most:g}")
-        return value
-
-    def url(self, name: str) -> str | None:
-        url = self.take(name) or None
-        if url is not None and not _is_url(url):
-            raise InvalidBxmlError(f"<{self._tag}> has a {name} that is no URL")
-        return url
-
-    def method(self, name: str) -> str:
-        return self.choice(name, "POST", "GET")
-
-    def credentials(self, username: str, password: str) -> Credentials | None:
-        given = self.take(username), self.take(password)
-        return None if given == (None, None) else Credentials(given[0] or "", given[1] or "")
-
-    def text(self, name: str, most: int) -> str | None:
-        value = self.take(name)
-        if value is not None and len(value) > most:
-            raise InvalidBxmlError(
-                f"<{self._tag}> has a {name} of {len(value)} characters, and {most} are allowed"
-            )
-        return value
-
-    def none_left(self) -> None:
-        if self._left:
-            raise InvalidBxmlError(f"<{self._tag}> has no attribute {_short(next(iter(self._left)))}")
 
 
 def _verb(element: Xml.Element) -> Verb:
     read = _VERBS.get(element.tag)
     if read is None:
-        raise InvalidBxmlError(f"<{_short(element.tag)}> is no verb this carrier runs")
-    attributes = _Attributes(element)
+        raise InvalidBxmlError(f"<{short(element.tag)}> is no verb this carrier runs")
+    attributes = Attributes(element)
     verb = read(element, attributes)
     attributes.none_left()
     return verb
 
 
-def _start_stream(element: Xml.Element, attributes: _Attributes) -> StartStream:
+def _start_stream(element: Xml.Element, attributes: Attributes) -> StartStream:
     destination = attributes.required("destination")
-    if not _is_url(destination) or not destination.lower().startswith(("ws://", "wss://")):
+    if not is_url(destination) or not destination.lower().startswith(("ws://", "wss://")):
         raise InvalidBxmlError("<StartStream> has a destination that is no ws or wss URL")
     tracks = attributes.choice("tracks", "inbound", "outbound", "both")
     return StartStream(
@@ -266,18 +82,18 @@ def _start_stream(element: Xml.Element, attributes: _Attributes) -> StartStream:
 
 
 def _stream_params(element: Xml.Element) -> dict[str, str]:
-    _only_space(element)
+    only_space(element)
     params: dict[str, str] = {}
     for child in element:
         if child.tag != "StreamParam":
             raise InvalidBxmlError(
-                f"<StartStream> holds <{_short(child.tag)}>, and only <StreamParam> is allowed"
+                f"<StartStream> holds <{short(child.tag)}>, and only <StreamParam> is allowed"
             )
-        attributes = _Attributes(child)
+        attributes = Attributes(child)
         name = attributes.text("name", MAX_PARAM_NAME)
         value = attributes.text("value", MAX_PARAM_VALUE)
         attributes.none_left()
-        _childless(child)
+        childless(child)
         if not name or value is None:
             raise InvalidBxmlError("<StreamParam> has no name, or no value")
         if name in params:
@@ -290,33 +106,98 @@ def _stream_params(element: Xml.Element) -> dict[str, str]:
     return params
 
 
-def _stop_stream(element: Xml.Element, attributes: _Attributes) -> StopStream:
-    _childless(element)
+def _stop_stream(element: Xml.Element, attributes: Attributes) -> StopStream:
+    childless(element)
     return StopStream(attributes.required("name"), attributes.choice("wait", "false", "true") == "true")
 
 
-def _redirect(element: Xml.Element, attributes: _Attributes) -> Redirect:
-    _childless(element)
-    url = attributes.url("redirectUrl")
-    if url is None:
+def _redirect(element: Xml.Element, attributes: Attributes) -> Redirect:
+    childless(element)
+    redirect = _following(attributes, "redirect")
+    if redirect is None:
         raise InvalidBxmlError("<Redirect> has no redirectUrl")
-    return Redirect(
-        url,
-        method=attributes.method("redirectMethod"),
+    return redirect
+
+
+def _following(attributes: Attributes, event: str) -> Redirect | None:
+    """Return where the document after an event comes from, if the element says so."""
+    url = attributes.url(f"{event}Url")
+    redirect = Redirect(
+        url or "",
+        method=attributes.method(f"{event}Method"),
         credentials=attributes.credentials("username", "password"),
-        fallback_url=attributes.url("redirectFallbackUrl"),
-        fallback_method=attributes.method("redirectFallbackMethod"),
+        fallback_url=attributes.url(f"{event}FallbackUrl"),
+        fallback_method=attributes.method(f"{event}FallbackMethod"),
         fallback_credentials=attributes.credentials("fallbackUsername", "fallbackPassword"),
         tag=attributes.text("tag", MAX_TAG),
     )
+    return redirect if url else None
 
 
-def _pause(element: Xml.Element, attributes: _Attributes) -> Pause:
-    _childless(element)
+def _play_audio(element: Xml.Element, attributes: Attributes) -> PlayAudio:
+    attributes.credentials("username", "password")
+    url = (element.text or "").strip()
+    if len(element) or not url or not is_url(url):
+        raise InvalidBxmlError("<PlayAudio> holds no URL")
+    return PlayAudio(url)
+
+
+def _ring(element: Xml.Element, attributes: Attributes) -> Ring:
+    childless(element)
+    attributes.choice("answerCall", "true", "false")
+    return Ring(attributes.number("duration", 5.0, 0.1, MAX_PAUSE_S))
+
+
+def _transfer(element: Xml.Element, attributes: Attributes) -> Transfer:
+    only_space(element)
+    if not 1 <= len(element) <= MAX_TARGETS:
+        raise InvalidBxmlError(f"<Transfer> holds {len(element)} targets, and 1 to {MAX_TARGETS} are allowed")
+    caller_id = attributes.take("transferCallerId")
+    attributes.skip("transferCallerDisplayName", "privacy", "diversionTreatment", "diversionReason")
+    return Transfer(
+        tuple(_target(child) for child in element),
+        caller_id=caller_id,
+        call_timeout_s=attributes.number("callTimeout", 30.0, 1.0, MAX_CALL_TIMEOUT_S),
+        complete=_following(attributes, "transferComplete"),
+    )
+
+
+def _target(element: Xml.Element) -> str:
+    """Return whom to ring; a document for them is none that this carrier runs."""
+    target = (element.text or "").strip()
+    starts = {"PhoneNumber": "+", "SipUri": "sip:"}.get(element.tag)
+    if starts is None or len(element):
+        raise InvalidBxmlError("<Transfer> holds what is neither <PhoneNumber> nor <SipUri>")
+    if not target.startswith(starts):
+        raise InvalidBxmlError(f"<{element.tag}> holds no number, or no URI, to transfer to")
+    attributes = Attributes(element)
+    attributes.skip("tag", "uui")
+    attributes.none_left()
+    return target
+
+
+def _record(element: Xml.Element, attributes: Attributes) -> Record:
+    childless(element)
+    attributes.skip("terminatingDigits", "recordingName")
+    attributes.choice("fileFormat", "wav", "mp3")
+    url, method = attributes.url("recordingAvailableUrl"), attributes.method("recordingAvailableMethod")
+    max_duration_s = attributes.number("maxDuration", 60.0, 1.0, MAX_RECORD_S)
+    silence_timeout_s = attributes.number("silenceTimeout", 0.0, 0.0, MAX_RECORD_S)
+    credentials = attributes.peek_credentials("username", "password")
+    return Record(
+        max_duration_s=max_duration_s,
+        silence_timeout_s=silence_timeout_s,
+        complete=_following(attributes, "recordComplete"),
+        available=Redirect(url, method=method, credentials=credentials) if url else None,
+    )
+
+
+def _pause(element: Xml.Element, attributes: Attributes) -> Pause:
+    childless(element)
     return Pause(attributes.number("duration", 1.0, 0.1, MAX_PAUSE_S))
 
 
-def _speak_sentence(element: Xml.Element, attributes: _Attributes) -> SpeakSentence:
+def _speak_sentence(element: Xml.Element, attributes: Attributes) -> SpeakSentence:
     for name in ("voice", "gender", "locale"):
         attributes.take(name)
     text = " ".join("".join(element.itertext()).split())
@@ -325,52 +206,27 @@ def _speak_sentence(element: Xml.Element, attributes: _Attributes) -> SpeakSente
     return SpeakSentence(text)
 
 
-def _tag(element: Xml.Element, attributes: _Attributes) -> Tag:
+def _tag(element: Xml.Element, attributes: Attributes) -> Tag:
     del attributes
     return Tag(element.text or "")
 
 
-def _hangup(element: Xml.Element, attributes: _Attributes) -> Hangup:
+def _hangup(element: Xml.Element, attributes: Attributes) -> Hangup:
     del attributes
-    _childless(element)
+    childless(element)
     return Hangup()
 
 
-_VERBS: Mapping[str, Callable[[Xml.Element, _Attributes], Verb]] = {
+_VERBS: Mapping[str, Callable[[Xml.Element, Attributes], Verb]] = {
     "StartStream": _start_stream,
     "StopStream": _stop_stream,
     "Redirect": _redirect,
     "Pause": _pause,
     "SpeakSentence": _speak_sentence,
+    "PlayAudio": _play_audio,
+    "Ring": _ring,
+    "Transfer": _transfer,
+    "Record": _record,
     "Tag": _tag,
     "Hangup": _hangup,
 }
-
-
-def _childless(element: Xml.Element) -> None:
-    _only_space(element)
-    if len(element):
-        raise InvalidBxmlError(f"<{element.tag}> holds <{_short(element[0].tag)}>, and nothing is allowed")
-
-
-def _only_space(element: Xml.Element) -> None:
-    """Refuse text where only elements belong."""
-    texts = [element.text, *(child.tail for child in element)]
-    if any(text and text.strip() for text in texts):
-        raise InvalidBxmlError(f"<{element.tag}> holds text, and none is allowed")
-
-
-def _is_url(written: str) -> bool:
-    """Say whether it is an absolute or a relative URL with nothing in it that has no place in one."""
-    try:
-        parts = urlsplit(written)
-        port_is_right = parts.port != 0  # reading it raises for one that is no number, or too large
-    except ValueError:
-        return False
-    has_host = bool(parts.hostname) or not parts.scheme
-    return port_is_right and has_host and written.isprintable() and " " not in written
-
-
-def _short(name: str) -> str:
-    """Return a name of the document, short enough to print."""
-    return name if len(name) <= 40 else name[:40] + "…"

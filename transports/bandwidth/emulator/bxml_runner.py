@@ -1,34 +1,43 @@
-"""Runs a call's documents, verb by verb, until one of them ends the call."""
+"""Runs a call's documents, verb by verb, until one of them, or somebody else, ends the call."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
-from ...audio.formats import PCM_8K
 from . import webhooks
-from .bxml_interpreter import (
-    Hangup,
-    Pause,
-    Redirect,
-    SpeakSentence,
-    StartStream,
-    StopStream,
-    Tag,
-    Verb,
-    parse_bxml,
-    steps,
-)
-from .errors import CallbackFailedError, InvalidBxmlError, PlayoutFullError
-from .line import PTIME_MS
+from .bxml_interpreter import parse_bxml
+from .errors import CallbackFailedError, InvalidBxmlError
 from .ongoing import OngoingCall
-from .playout import PlayoutBuffer
 from .report import Ending
-from .speech import spoken, unspoken
-from .streams import MediaStreams
+from .verb_performer import VerbPerformer
+from .verbs import Hangup, Pause, Redirect, Ring, StartStream, StopStream, Verb, steps
+from .webhooks import Payload
 
 MAX_DOCUMENTS = 1_000
 """Documents of one call; a Redirect to itself would go on for ever."""
+
+MAX_INTERRUPTIONS = 64
+"""Interruptions that may wait; there is one at a time, unless a server asks for many at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """A document that is to be asked for.
+
+    Attributes:
+        redirect: Where.
+        payload: What the server is told; None tells of a plain redirect.
+    """
+
+    redirect: Redirect
+    payload: Payload | None = field(default=None, repr=False)
 
 
 class BxmlRunner:
@@ -36,90 +45,91 @@ class BxmlRunner:
 
     Args:
         call: The call.
-        streams: Its media streams.
-        playout: What its caller hears.
+        performer: Does what each verb says.
+        url: Where the first document came from; what relative URLs are relative to.
     """
 
-    def __init__(self, call: OngoingCall, streams: MediaStreams, playout: PlayoutBuffer) -> None:
+    def __init__(self, call: OngoingCall, performer: VerbPerformer, url: str) -> None:
         self._call = call
-        self._streams = streams
-        self._playout = playout
+        self._performer = performer
+        self._url = url
+        self._interruptions: asyncio.Queue[Ending | Following | _Document] = asyncio.Queue(MAX_INTERRUPTIONS)
 
-    async def run(self, document: bytes, url: str) -> Ending:
-        """Run a document and all that its Redirects lead to; return how the call ends.
+    def interrupt(self, by: Ending | Redirect | bytes) -> None:
+        """Leave what runs, for an end, for the document of another URL, or for a document."""
+        if isinstance(by, Redirect):
+            step: Ending | Following | _Document = Following(by)
+        else:
+            step = _Document(by) if isinstance(by, bytes) else by
+        self._interruptions.put_nowait(step)
 
-        Args:
-            document: The first document.
-            url: Where it came from; what relative URLs in it are relative to.
-        """
+    async def run(self, document: bytes) -> Ending:
+        """Run a document and all that follows it; return how the call ends."""
+        step: Ending | Following | _Document = _Document(document)
         for _ in range(MAX_DOCUMENTS):
-            try:
-                redirect = await self._run_document(document, url)
-                if redirect is None:
-                    return Ending("hangup", "bot")
-                document, url = await self._follow(redirect, url)
-            except InvalidBxmlError as error:
-                return Ending("invalid-bxml", "carrier", error.explanation)
-            except CallbackFailedError as error:
-                return Ending("callback-error", "carrier", error.explanation)
+            if isinstance(step, Ending):
+                return step
+            step = await self._interruptible(step)
         return Ending("application-error", "carrier", f"more than {MAX_DOCUMENTS} documents")
 
-    async def _run_document(self, document: bytes, url: str) -> Redirect | None:
-        """Run a document's verbs; return its Redirect, or None when it hangs up."""
+    async def _interruptible(self, step: Following | _Document) -> Ending | Following | _Document:
+        """Take one step, or what interrupts it."""
+        running = asyncio.create_task(self._take(step))
+        interrupted = asyncio.create_task(self._interruptions.get())
+        both = {running, interrupted}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            left = [task for task in both if not task.done()]
+            for task in left:
+                task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        if not interrupted.cancelled():
+            self._call.timeline.note("document interrupted")
+            return interrupted.result()
+        return running.result()
+
+    async def _take(self, step: Following | _Document) -> Ending | Following | _Document:
+        try:
+            if isinstance(step, Following):
+                return _Document(await self._follow(step))
+            return await self._run_document(step.content)
+        except InvalidBxmlError as error:
+            return Ending("invalid-bxml", "carrier", error.explanation)
+        except CallbackFailedError as error:
+            return Ending("callback-error", "carrier", error.explanation)
+
+    async def _run_document(self, document: bytes) -> Ending | Following:
+        """Run a document's verbs; return what follows it."""
         for verb in steps(parse_bxml(document)):
             self._call.timeline.note("verb", type(verb).__name__ + _particulars(verb))
             if isinstance(verb, Redirect):
-                return verb
+                return Following(verb)
             if isinstance(verb, Hangup):
                 break
-            await self._run_verb(verb, url)
-        return None
+            following = await self._performer.perform(verb, self._url)
+            if following is not None:
+                return Following(*following)
+        return Ending("hangup", "bot")
 
-    async def _run_verb(self, verb: StartStream | StopStream | Pause | SpeakSentence | Tag, url: str) -> None:
-        match verb:
-            case StartStream():
-                self._streams.start(verb, url)
-            case StopStream(name=name, wait=True):
-                await self._streams.wait(name)
-            case StopStream(name=name):
-                await self._streams.stop(name)
-            case Pause(duration_s=duration_s):
-                await asyncio.sleep(duration_s)
-            case SpeakSentence(text=text):
-                await self._speak(text)
-            case Tag(tag=tag):
-                self._call.facts.tag = tag
-
-    async def _speak(self, text: str) -> None:
-        settings = self._call.settings
-        voice = settings.announcer
-        pcm = await settings.run_blocking(lambda: spoken(text, voice)) if voice else unspoken(text)
-        self._call.timeline.note("carrier speaks", f"{len(pcm) // 16} ms", text)
-        try:
-            self._playout.play_audio(pcm, PCM_8K, settings.clock())
-        except PlayoutFullError as error:
-            self._call.report.protocol_errors.append(str(error))
-            return
-        # The caller's leg plays, packet by packet; a clear may end it early.
-        while left_ms := self._playout.unheard_ms:  # noqa: ASYNC110
-            await asyncio.sleep(max(left_ms, PTIME_MS) / 1000)
-
-    async def _follow(self, verb: Redirect, base: str) -> tuple[bytes, str]:
-        """Return the document a Redirect leads to, and its URL."""
-        call = self._call
+    async def _follow(self, step: Following) -> bytes:
+        """Return the document that is to be asked for, from its fallback URL when its own does not answer."""
+        call, verb = self._call, step.redirect
         if verb.tag is not None:
             call.facts.tag = verb.tag
-        payload = webhooks.redirect(call.facts, call.now_utc())
-        url = urljoin(base, verb.url)
+        payload = step.payload or webhooks.redirect(call.facts, call.now_utc())
+        url = urljoin(self._url, verb.url)
         try:
-            return await call.delivery.ask(url, payload, method=verb.method, credentials=verb.credentials), url
+            document = await call.delivery.ask(url, payload, method=verb.method, credentials=verb.credentials)
         except CallbackFailedError:
             if verb.fallback_url is None:
                 raise
-        url = urljoin(base, verb.fallback_url)
-        return await call.delivery.ask(
-            url, payload, method=verb.fallback_method, credentials=verb.fallback_credentials
-        ), url
+            url = urljoin(self._url, verb.fallback_url)
+            document = await call.delivery.ask(
+                url, payload, method=verb.fallback_method, credentials=verb.fallback_credentials
+            )
+        self._url = url
+        return document
 
 
 def _particulars(verb: Verb) -> str:
@@ -128,7 +138,7 @@ def _particulars(verb: Verb) -> str:
             return f" {name}"
         case StopStream(name=name, wait=wait):
             return f" {name}{', waiting' if wait else ''}"
-        case Pause(duration_s=duration_s):
+        case Pause(duration_s=duration_s) | Ring(duration_s=duration_s):
             return f" {duration_s:g} s"
         case Hangup(implicit=True):
             return " at the document's end"

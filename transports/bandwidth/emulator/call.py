@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from . import webhooks
 from .bxml_runner import BxmlRunner
 from .caller import Caller
 from .errors import CallbackFailedError
 from .leg import CallLeg
+from .live_call import LiveCall
 from .ongoing import OngoingCall
 from .report import Ending
 from .streams import MediaStreams
+from .verb_performer import VerbPerformer
+
+Answered = Callable[[LiveCall], None]
+Over = Callable[[str], None]
 
 
-async def run_call(call: OngoingCall, caller: Caller) -> None:
-    """Run a call until it is over, and write into its report what happened."""
+async def run_call(call: OngoingCall, caller: Caller, *, answered: Answered, over: Over) -> None:
+    """Run a call until it is over, and write into its report what happened.
+
+    Args:
+        call: The call.
+        caller: Who calls.
+        answered: Told of the call when it can be reached into.
+        over: Told the id of the call that is over.
+    """
     settings, facts, report = call.settings, call.facts, call.report
     try:
-        document = await call.delivery.ask(
-            settings.initiate_url,
-            webhooks.initiate(facts, call.now_utc()),
-            credentials=settings.credentials,
-        )
+        document, url = await _first_document(call)
     except CallbackFailedError as error:
         report.ending = Ending("callback-error", "carrier", error.explanation)
         report.ended_at = settings.clock()
@@ -31,7 +40,10 @@ async def run_call(call: OngoingCall, caller: Caller) -> None:
         facts.answered = call.now_utc()
         call.timeline.note("answered")
         leg = CallLeg(caller, settings.line, call.timeline, clock=settings.clock, started_at=answered_at)
-        report.ending = await _talk(call, leg, document)
+        try:
+            report.ending = await _talk(call, leg, document, url, answered)
+        finally:
+            over(facts.call_id)
     ending = report.ending
     call.timeline.note("call ended", f"{ending.cause}, by the {ending.ended_by}")
     if settings.status_url is not None:
@@ -39,11 +51,30 @@ async def run_call(call: OngoingCall, caller: Caller) -> None:
         call.tell(settings.status_url, payload, credentials=settings.credentials)
 
 
-async def _talk(call: OngoingCall, leg: CallLeg, document: bytes) -> Ending:
+async def _first_document(call: OngoingCall) -> tuple[bytes, str]:
+    """Return the first document and where it came from.
+
+    Raises:
+        CallbackFailedError: It can't be had, not from the fallback URL either.
+    """
+    settings = call.settings
+    payload = webhooks.initiate(call.facts, call.now_utc())
+    url = settings.initiate_url
+    try:
+        return await call.delivery.ask(url, payload, credentials=settings.credentials), url
+    except CallbackFailedError:
+        if settings.initiate_fallback_url is None:
+            raise
+    url = settings.initiate_fallback_url
+    return await call.delivery.ask(url, payload, credentials=settings.credentials), url
+
+
+async def _talk(call: OngoingCall, leg: CallLeg, document: bytes, url: str, answered: Answered) -> Ending:
     """Run the documents while the caller is on the line; return who ended the call, and why."""
     streams = MediaStreams(call, leg)
-    runner = BxmlRunner(call, streams, leg.playout)
-    running = call.tasks.create_task(runner.run(document, call.settings.initiate_url))
+    runner = BxmlRunner(call, VerbPerformer(call, streams, leg), url)
+    answered(LiveCall(call.facts.call_id, runner, streams))
+    running = call.tasks.create_task(runner.run(document))
     talking = call.tasks.create_task(leg.run())
     try:
         await asyncio.wait(

@@ -94,7 +94,13 @@ class Performance:
         self._note = note
         self._linger_ms = linger_s * 1000
         self._answer_after_ms = 0.0  # what the bot began to say before counts for no waiting step
+        self._cut_off_ms = 0.0  # since when a waiting step waits anew
         self._packets = self._perform(turns)
+
+    def cut_off(self) -> None:
+        """Note that the line went dead in the middle of what the bot said: the caller waits for it to go on."""
+        self._answer_after_ms = self._cut_off_ms = self._listener.heard_ms
+        self._note("caller waits", "the bot was cut off", "")
 
     def next_packet(self) -> bytes | None:
         """Return the next 20 ms the caller says, PCMU at 8 kHz; None when the caller hangs up."""
@@ -142,9 +148,9 @@ class Performance:
             yield SILENT_PACKET
 
     def _wait(self, happened: Callable[[], bool], deadline_s: float) -> Iterator[bytes]:
-        gives_up_ms = self._listener.heard_ms + deadline_s * 1000
+        began_ms = self._listener.heard_ms
         while not happened():
-            if self._listener.heard_ms >= gives_up_ms:
+            if self._listener.heard_ms >= max(began_ms, self._cut_off_ms) + deadline_s * 1000:
                 raise _LostPatienceError
             yield SILENT_PACKET
 

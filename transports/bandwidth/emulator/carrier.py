@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -14,12 +14,15 @@ import httpx
 from ... import websocket
 from ...speech.interfaces import Voice
 from ...websocket import Connect
-from .bxml_interpreter import Credentials
 from .call import run_call
 from .caller import Caller
+from .faults import CarrierDelays, CarrierFaults
 from .line import Line
-from .ongoing import CarrierSettings, OngoingCall, RunBlocking
+from .live_call import LiveCall
+from .ongoing import CarrierSettings, OngoingCall, RunBlocking, TransferTarget
 from .report import CallReport, CarrierEvent, Timeline
+from .verbs import Credentials
+from .voice_api import EmulatedVoiceApi
 from .webhook_delivery import WebhookDelivery
 from .webhooks import CallFacts
 
@@ -44,8 +47,16 @@ class Carrier:
         clock: Monotonic seconds, the event loop's own time.
         webhook_timeout_s: How long the carrier waits for a webhook's answer.
         max_call_s: How long a call may last.
+        delays: What the carrier takes its time with; nothing when None.
+        faults: What goes wrong; more may be added while calls go on.
+        initiate_fallback_url: Where a call's first document comes from when `initiate_url` does not answer.
+        transfer_targets: Who answers transfers, by number or URI; nobody else does.
+        voice_api: Reaches the calls as they go on; it has to be of the same account.
         account_id: The account's number.
         application_id: The application's id.
+
+    Attributes:
+        live: The calls that have been answered and go on, by id.
     """
 
     def __init__(
@@ -63,6 +74,11 @@ class Carrier:
         clock: Callable[[], float] = time.monotonic,
         webhook_timeout_s: float = 15.0,
         max_call_s: float = 600.0,
+        delays: CarrierDelays | None = None,
+        faults: CarrierFaults | None = None,
+        initiate_fallback_url: str | None = None,
+        transfer_targets: Mapping[str, TransferTarget] | None = None,
+        voice_api: EmulatedVoiceApi | None = None,
         account_id: str = "5500001",
         application_id: str = "7fc9698a-b04a-468b-9e8f-91238c0d0086",
     ) -> None:
@@ -76,7 +92,13 @@ class Carrier:
             run_blocking=run_blocking,
             clock=clock,
             max_call_s=max_call_s,
+            delays=delays or CarrierDelays(),
+            faults=faults or CarrierFaults(),
+            initiate_fallback_url=initiate_fallback_url,
+            transfer_targets=transfer_targets or {},
         )
+        self.live: dict[str, LiveCall] = {}
+        self._voice_api = voice_api
         self._http = http
         self._webhook_timeout_s = webhook_timeout_s
         self._account_id = account_id
@@ -114,7 +136,26 @@ class Carrier:
             if http is None:
                 # Making one reads the system's certificates.
                 http = await stack.enter_async_context(await settings.run_blocking(httpx.AsyncClient))
-            delivery = WebhookDelivery(http, timeline, timeout_s=self._webhook_timeout_s, clock=settings.clock)
+            delivery = WebhookDelivery(
+                http,
+                timeline,
+                protocol_errors=report.protocol_errors,
+                timeout_s=self._webhook_timeout_s,
+                delays=settings.delays,
+                faults=settings.faults,
+                clock=settings.clock,
+            )
             async with asyncio.TaskGroup() as tasks:
-                await run_call(OngoingCall(settings, facts, delivery, timeline, tasks, report), caller)
+                ongoing = OngoingCall(settings, facts, delivery, timeline, tasks, report)
+                await run_call(ongoing, caller, answered=self._answered, over=self._over)
         return report
+
+    def _answered(self, live: LiveCall) -> None:
+        self.live[live.call_id] = live
+        if self._voice_api is not None:
+            self._voice_api.calls[live.call_id] = live
+
+    def _over(self, call_id: str) -> None:
+        live = self.live.pop(call_id, None)
+        if live is not None:
+            live.state = "disconnected"

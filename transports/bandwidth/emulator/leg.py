@@ -68,6 +68,11 @@ class CallLeg:
             self._packet(due_at, self._saying)
             number += 1
 
+    def stream_over(self) -> None:
+        """Tell the caller's ear that a media stream is over: words that it broke off are no answer."""
+        if self._listener.speaking and self.playout.playing:
+            self._performance.cut_off()
+
     def finish(self, report: CallReport) -> None:
         """Write into the report what was heard and said until now."""
         self._heard += self.playout.advance(self._clock())

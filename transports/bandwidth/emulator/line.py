@@ -138,6 +138,12 @@ class DelayedSocket:
         self._failure = SocketClosedError(code, reason)
         self._coming.put_nowait((self._loop.time(), self._failure))
 
+    def abort(self) -> None:
+        """Reset the connection at once, where it is one that can be reset."""
+        abort = getattr(self._socket, "abort", None)
+        if abort is not None:
+            abort()
+
     def _deliver(self) -> None:
         message = self._leaving.popleft()
         if self._failure is None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 from urllib.parse import urljoin
 
 from ...speech.interfaces import Voice
 from ...websocket import Connect
-from .bxml_interpreter import Credentials
+from .faults import CarrierDelays, CarrierFaults
 from .line import Line
 from .report import CallReport, Timeline
+from .verbs import Credentials
 from .webhook_delivery import WebhookDelivery
 from .webhooks import CallFacts, Payload
 
@@ -26,6 +27,21 @@ class RunBlocking(Protocol):
     async def __call__(self, function: Callable[[], Result], /) -> Result:
         """Return what `function` returns."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class TransferTarget:
+    """Somebody whom a call may be transferred to.
+
+    Attributes:
+        after_s: How long they let it ring.
+        cause: What becomes of it then: ``answered``, or ``busy`` or ``rejected``.
+        talks_s: How long they talk until they hang up.
+    """
+
+    after_s: float = 2.0
+    cause: str = "answered"
+    talks_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +58,10 @@ class CarrierSettings:
         run_blocking: Runs what blocks.
         clock: Monotonic seconds.
         max_call_s: How long a call may last before the carrier ends it.
+        delays: What it takes its time with.
+        faults: What goes wrong.
+        initiate_fallback_url: Where the first document comes from when `initiate_url` does not answer.
+        transfer_targets: Who answers transfers, by number or URI; nobody else does.
     """
 
     initiate_url: str
@@ -53,6 +73,10 @@ class CarrierSettings:
     run_blocking: RunBlocking
     clock: Callable[[], float]
     max_call_s: float
+    delays: CarrierDelays = field(default_factory=CarrierDelays)
+    faults: CarrierFaults = field(default_factory=CarrierFaults)
+    initiate_fallback_url: str | None = None
+    transfer_targets: Mapping[str, TransferTarget] = field(default_factory=dict[str, TransferTarget])
 
 
 @dataclass(frozen=True, slots=True)

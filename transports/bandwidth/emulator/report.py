@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
+from .measures import Resumption, longest_silence_ms, resumptions
 from .narrowband import BYTES_PER_SAMPLE, SAMPLE_RATE
 from .playout import Burst, Cut
 
@@ -83,6 +84,8 @@ class CallReport:
         bursts: Every burst of audio the caller heard.
         cuts: What each `clear` kept from the caller.
         streams_started_at: When each media stream got its start message.
+        streams_lost_at: When each media stream's connection broke; one that was closed is not lost.
+        recorded: What each Record verb recorded, PCM16 at 8 kHz.
         protocol_errors: What the server did that the protocol does not allow.
         gave_up: The step of the script at which the caller lost patience, None when they never did.
         worst_packet_ms: How much too late a packet was sent at the worst: more than some milliseconds, and this
@@ -100,6 +103,8 @@ class CallReport:
     bursts: list[Burst] = field(default_factory=list[Burst])
     cuts: list[Cut] = field(default_factory=list[Cut])
     streams_started_at: list[float] = field(default_factory=list[float])
+    streams_lost_at: list[float] = field(default_factory=list[float])
+    recorded: list[bytes] = field(default_factory=list[bytes], repr=False)
     protocol_errors: list[str] = field(default_factory=list[str])
     gave_up: str | None = None
     worst_packet_ms: float = 0.0
@@ -122,6 +127,26 @@ class CallReport:
         started_at = self.streams_started_at[0]
         heard_at = next((burst.started_at for burst in self.bursts if burst.started_at >= started_at), None)
         return None if heard_at is None else (heard_at - started_at) * 1000
+
+    @property
+    def resumptions(self) -> list[Resumption]:
+        """How the caller's call went on after each lost media stream."""
+        return resumptions(self.streams_lost_at, self.streams_started_at, self.bursts)
+
+    def longest_silence_ms(self, since: float | None = None, until: float | None = None) -> float:
+        """Return the longest time in which neither the caller heard anything nor said anything.
+
+        Args:
+            since: From when on; the call's answer when None.
+            until: Up to when; the call's end when None.
+        """
+        if self.answered_at is None:
+            return 0.0
+        begin_s, end_s = (
+            (at or default) - self.answered_at
+            for at, default in ((since, self.answered_at), (until, self.ended_at))
+        )
+        return longest_silence_ms((self.heard, self.said), begin_s, end_s)
 
     def named(self, name: str) -> list[CarrierEvent]:
         """Return the events of one name, in order."""

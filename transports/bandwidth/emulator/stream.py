@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 from ...errors import SocketClosedError, TransportsError
 from ...websocket import WebSocket
-from .bxml_interpreter import Credentials, StartStream
 from .errors import PlayoutFullError, ServerMessageError
 from .media_messages import (
     Clear,
@@ -20,9 +20,23 @@ from .media_messages import (
 )
 from .playout import PlayoutBuffer
 from .report import Timeline
+from .verbs import Credentials, StartStream
 
 MAX_PROTOCOL_ERRORS = 1_000
 """Errors that are kept, so that a server which errs without end does not fill the memory."""
+
+
+GOING_AWAY = 1001
+"""Close code of an end that goes down (RFC 6455)."""
+
+
+@runtime_checkable
+class Abortable(Protocol):
+    """A socket whose connection can be reset."""
+
+    def abort(self) -> None:
+        """Reset the connection, without a close frame."""
+        ...
 
 
 def handshake_headers(credentials: Credentials | None) -> dict[str, str]:
@@ -44,6 +58,9 @@ class MediaStream:
         timeline: Where is noted what happens on it.
         protocol_errors: Where the server's errors are added.
         clock: Monotonic seconds.
+
+    Attributes:
+        stopped: It was ended from this side.
     """
 
     def __init__(
@@ -65,7 +82,7 @@ class MediaStream:
         self._protocol_errors = protocol_errors
         self._clock = clock
         self._sequence_number = 0
-        self._stopped = False
+        self.stopped = False
         self._broken = False
 
     def start(self) -> None:
@@ -85,8 +102,8 @@ class MediaStream:
             try:
                 message = await self._socket.receive()
             except SocketClosedError as closed:
-                return "connection-error" if closed.code == 1006 and not self._stopped else "closed"
-            if self._stopped:
+                return "connection-error" if closed.code == 1006 and not self.stopped else "closed"
+            if self.stopped:
                 continue
             try:
                 self._obey(parse_server_message(message))
@@ -95,10 +112,17 @@ class MediaStream:
 
     async def stop(self) -> None:
         """Send the stop message and close the socket."""
-        if not self._stopped:
+        if not self.stopped:
             self._send(stop_message(self._description))
-            self._stopped = True
+            self.stopped = True
             await self._socket.close()
+
+    async def break_off(self, *, abruptly: bool) -> None:
+        """End the stream without a stop message: with a reset, or with a close frame that says we go away."""
+        if abruptly and isinstance(self._socket, Abortable):
+            self._socket.abort()
+        else:
+            await self._socket.close(GOING_AWAY)
 
     def _obey(self, message: PlayAudio | Clear) -> None:
         if not self._verb.bidirectional:
@@ -119,7 +143,7 @@ class MediaStream:
             self._protocol_errors.append(error)
 
     def _send(self, message: str) -> None:
-        if self._stopped or self._broken:
+        if self.stopped or self._broken:
             return
         try:
             self._socket.send(message)

@@ -8,12 +8,12 @@ from uuid import uuid4
 
 from ...errors import SocketRefusedError
 from ...websocket import WebSocket
-from .bxml_interpreter import StartStream
 from .leg import CallLeg
 from .line import over
 from .media_messages import StreamDescription
 from .ongoing import OngoingCall
 from .stream import MediaStream, handshake_headers
+from .verbs import StartStream
 from .webhooks import (
     Payload,
     StreamFacts,
@@ -79,6 +79,18 @@ class MediaStreams:
         for task in late:
             task.cancel()
 
+    async def break_off(self, name: str | None = None, *, abruptly: bool) -> None:
+        """End a stream without its stop message; the oldest when no name is given.
+
+        Args:
+            name: The stream; does nothing when there is none of that name, or it is not open.
+            abruptly: Whether the connection is reset; otherwise it is closed with a close frame.
+        """
+        running = self._running.get(name or next(iter(self._running), ""))
+        if running is not None and running.stream is not None:
+            self._call.timeline.note("fault", f"BreakStream {running.facts.name}")
+            await running.stream.break_off(abruptly=abruptly)
+
     async def stop_all(self) -> None:
         """End every stream."""
         await asyncio.gather(*(self.stop(name) for name in tuple(self._running)))
@@ -86,6 +98,7 @@ class MediaStreams:
     async def _run(self, verb: StartStream, document_url: str, facts: StreamFacts) -> None:
         headers = handshake_headers(verb.credentials)
         connect = self._call.settings.connect
+        await asyncio.sleep(self._call.settings.delays.connect_ms / 1000)
         try:
             socket = await connect(verb.destination, headers=headers, deadline_s=CONNECT_DEADLINE_S)
         except SocketRefusedError as refused:
@@ -112,15 +125,40 @@ class MediaStreams:
         call.timeline.note("stream started", facts.name)
         self._tell(verb, document_url, media_stream_started(call.facts, facts, call.now_utc()))
         leg.takers.append(stream)
+        breaking = self._broken_later(facts.name)
         try:
             cause = await stream.obey()
+            if cause == "connection-error":
+                call.report.streams_lost_at.append(call.settings.clock())
+                call.timeline.note("stream lost", facts.name)
+            await self._notice_close(stream)
         finally:
+            if breaking is not None:
+                breaking.cancel()
             leg.takers.remove(stream)
             await socket.close()
         call.timeline.note("stream stopped", f"{facts.name}: {cause}")
         if verb.bidirectional:
+            leg.stream_over()
             self._drop_unheard()
         self._tell(verb, document_url, media_stream_stopped(call.facts, facts, call.now_utc(), cause))
+
+    async def _notice_close(self, stream: MediaStream) -> None:
+        """Let the time pass that the carrier takes to go on after the server's end of a stream."""
+        if not stream.stopped:
+            await asyncio.sleep(self._call.settings.delays.notice_close_ms / 1000)
+
+    def _broken_later(self, name: str) -> asyncio.Task[None] | None:
+        """Break a stream when it is time, where a fault says so."""
+        fault = self._call.settings.faults.breaking(name)
+        if fault is None:
+            return None
+
+        async def later() -> None:
+            await asyncio.sleep(fault.after_s)
+            await self.break_off(name, abruptly=fault.abruptly)
+
+        return self._call.tasks.create_task(later())
 
     def _drop_unheard(self) -> None:
         # Bandwidth does not say whether it plays on when the socket is closed; a bot should not rely on it.

@@ -8,9 +8,10 @@ from time import monotonic
 
 import httpx
 
-from .bxml_interpreter import Credentials
 from .errors import CallbackFailedError
+from .faults import CarrierDelays, CarrierFaults, DelayWebhook, DoubleWebhook, LoseWebhook
 from .report import Timeline
+from .verbs import Credentials
 
 TELLINGS = 2
 """How often an event that wants no BXML is sent when the connection fails."""
@@ -22,7 +23,10 @@ class WebhookDelivery:
     Args:
         http: The client; it must not follow redirects.
         timeline: Where each webhook is noted.
-        timeout_s: How long the carrier waits for an answer.
+        protocol_errors: Where is added that a webhook, asked twice, was answered differently.
+        timeout_s: How long the carrier waits for an answer: the application's callbackTimeout.
+        delays: What a webhook takes on its way.
+        faults: What happens to it there.
         clock: Monotonic seconds.
     """
 
@@ -31,12 +35,18 @@ class WebhookDelivery:
         http: httpx.AsyncClient,
         timeline: Timeline,
         *,
+        protocol_errors: list[str],
         timeout_s: float = 15.0,
+        delays: CarrierDelays | None = None,
+        faults: CarrierFaults | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._http = http
         self._timeline = timeline
+        self._protocol_errors = protocol_errors
         self._timeout_s = timeout_s
+        self._delay_s = (delays or CarrierDelays()).webhook_ms / 1000
+        self._faults = faults or CarrierFaults()
         self._clock = clock
 
     async def ask(
@@ -83,9 +93,36 @@ class WebhookDelivery:
     async def _send(
         self, url: str, payload: Mapping[str, object], method: str, credentials: Credentials | None
     ) -> httpx.Response:
-        auth = httpx.BasicAuth(credentials.username, credentials.password) if credentials else None
+        """Send a request as far as nothing happens to it on its way.
+
+        Raises:
+            TimeoutError: It was lost, or not answered in time.
+            httpx.HTTPError: It could not be delivered.
+        """
+        event_type = str(payload["eventType"])
+        hit = self._faults.hitting(event_type)
+        for fault in hit:
+            self._timeline.note("fault", f"{type(fault).__name__} {event_type}")
+        late_s = sum(fault.late_ms for fault in hit if isinstance(fault, DelayWebhook)) / 1000
         async with asyncio.timeout(self._timeout_s):
-            if method == "GET":
-                query = {name: value for name, value in payload.items() if isinstance(value, str)}
-                return await self._http.request("GET", url, params=query, auth=auth, timeout=self._timeout_s)
-            return await self._http.request("POST", url, json=payload, auth=auth, timeout=self._timeout_s)
+            if any(isinstance(fault, LoseWebhook) for fault in hit):
+                await asyncio.Event().wait()
+            await asyncio.sleep(self._delay_s + late_s)
+            if not any(isinstance(fault, DoubleWebhook) for fault in hit):
+                return await self._request(url, payload, method, credentials)
+            first, second = await asyncio.gather(
+                self._request(url, payload, method, credentials),
+                self._request(url, payload, method, credentials),
+            )
+        if (first.status_code, first.content) != (second.status_code, second.content):
+            self._protocol_errors.append(f"the {event_type} webhook, asked twice, was answered differently")
+        return first
+
+    async def _request(
+        self, url: str, payload: Mapping[str, object], method: str, credentials: Credentials | None
+    ) -> httpx.Response:
+        auth = httpx.BasicAuth(credentials.username, credentials.password) if credentials else None
+        if method == "GET":
+            query = {name: value for name, value in payload.items() if isinstance(value, str)}
+            return await self._http.request("GET", url, params=query, auth=auth, timeout=self._timeout_s)
+        return await self._http.request("POST", url, json=payload, auth=auth, timeout=self._timeout_s)

@@ -104,6 +104,50 @@ def disconnect(call: CallFacts, now: datetime, cause: str, explanation: str = ""
     return call.payload("disconnect", now, more)
 
 
+def transfer_complete(call: CallFacts, now: datetime, cause: str, target: str) -> Payload:
+    """Return what asks for the document that follows a transfer, however that went."""
+    return call.payload("transferComplete", now, {"cause": cause, "transferTo": target})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFacts:
+    """What a recording's webhooks say of it.
+
+    Attributes:
+        recording_id: Its id.
+        started: When it began.
+        duration_s: How long it got.
+    """
+
+    recording_id: str
+    started: datetime
+    duration_s: float
+
+
+def record_complete(call: CallFacts, recording: RecordingFacts, now: datetime) -> Payload:
+    """Return what asks for the document that follows a recording."""
+    return call.payload("recordComplete", now, _recording(call, recording, now))
+
+
+def recording_available(call: CallFacts, recording: RecordingFacts, now: datetime) -> Payload:
+    """Return what tells that a recording can be had."""
+    more = _recording(call, recording, now) | {"status": "complete"}
+    return call.payload("recordingAvailable", now, more)
+
+
+def _recording(call: CallFacts, recording: RecordingFacts, now: datetime) -> Payload:
+    place = f"{VOICE_URL}/accounts/{call.account_id}/calls/{call.call_id}/recordings/{recording.recording_id}"
+    return {
+        "recordingId": recording.recording_id,
+        "mediaUrl": f"{place}/media",
+        "startTime": timestamp(recording.started),
+        "endTime": timestamp(now),
+        "duration": f"PT{recording.duration_s:.3f}S",
+        "fileFormat": "wav",
+        "channels": 1,
+    }
+
+
 def media_stream_started(call: CallFacts, stream: StreamFacts, now: datetime) -> Payload:
     """Return what tells that a stream runs."""
     return call.payload("mediaStreamStarted", now, {"mediaStream": stream.fields()})

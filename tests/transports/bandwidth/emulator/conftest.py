@@ -94,6 +94,11 @@ class BotSocket:
             message = await self.next()
             silent = silent + 1 if set(base64.b64decode(message.get("payload", ""))) == {0xFF} else 0
 
+    async def until_packets(self, packets: int) -> None:
+        """Read until so many packets of the caller's have come."""
+        while len(self.media()) < packets:
+            await self.next()
+
     async def until_closed(self) -> int:
         """Read until the stream is over; return the close code."""
         try:

@@ -20,8 +20,9 @@ from bandwidth.models.bxml import (  # pyright: ignore[reportMissingTypeStubs]
 from callpipe.transports.audio.formats import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat
 from callpipe.transports.bandwidth import bxml, messages
 from callpipe.transports.bandwidth import webhooks as transports_webhooks
-from callpipe.transports.bandwidth.emulator import bxml_interpreter as emulators
 from callpipe.transports.bandwidth.emulator import media_messages, webhooks
+from callpipe.transports.bandwidth.emulator import verbs as emulators
+from callpipe.transports.bandwidth.emulator.bxml_interpreter import parse_bxml
 from callpipe.transports.bandwidth.emulator.webhooks import CallFacts, Payload, StreamFacts
 
 NOW = datetime(2026, 11, 20, 4, 30, 0, 123_000, UTC)
@@ -73,7 +74,7 @@ def test_the_carrier_runs_the_transports_bxml() -> None:
             Hangup(),
         ]
     )
-    assert emulators.parse_bxml(document.encode()) == [
+    assert parse_bxml(document.encode()) == [
         emulators.StartStream(
             "wss://bot.example/media?a=1&b=2",
             name="c-1.1",

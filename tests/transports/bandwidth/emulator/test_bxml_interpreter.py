@@ -4,19 +4,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callpipe.transports.bandwidth.emulator.bxml_interpreter import (
+from callpipe.transports.bandwidth.emulator.bxml_interpreter import parse_bxml
+from callpipe.transports.bandwidth.emulator.errors import InvalidBxmlError
+from callpipe.transports.bandwidth.emulator.verbs import (
     Credentials,
     Hangup,
     Pause,
+    PlayAudio,
+    Record,
     Redirect,
+    Ring,
     SpeakSentence,
     StartStream,
     StopStream,
     Tag,
-    parse_bxml,
+    Transfer,
     steps,
 )
-from callpipe.transports.bandwidth.emulator.errors import InvalidBxmlError
 
 
 def response(inside: str) -> bytes:
@@ -70,6 +74,42 @@ def test_reads_every_verb_with_its_attributes() -> None:
         ),
         Hangup(),
     ]
+
+
+def test_reads_the_verbs_of_a_fallback_chain() -> None:
+    document = response(
+        """
+        <PlayAudio username="u" password="p">https://a.example/wait.wav</PlayAudio>
+        <Ring duration="12" answerCall="false"/>
+        <Transfer transferCallerId="+15555550199" callTimeout="20" transferCompleteUrl="/t" username="u"
+            password="p"><PhoneNumber>+15555550111</PhoneNumber><SipUri>sip:desk@a.example</SipUri></Transfer>
+        <Record maxDuration="90" silenceTimeout="4" recordCompleteUrl="/r" recordCompleteMethod="POST"
+            recordingAvailableUrl="/a" username="u" password="p" fileFormat="wav"/>
+        """
+    )
+    credentials = Credentials("u", "p")
+    assert parse_bxml(document) == [
+        PlayAudio("https://a.example/wait.wav"),
+        Ring(12.0),
+        Transfer(
+            ("+15555550111", "sip:desk@a.example"),
+            caller_id="+15555550199",
+            call_timeout_s=20.0,
+            complete=Redirect("/t", credentials=credentials),
+        ),
+        Record(
+            90.0,
+            4.0,
+            complete=Redirect("/r", credentials=credentials),
+            available=Redirect("/a", credentials=credentials),
+        ),
+    ]
+    assert parse_bxml(response("<Ring/><Record/><Transfer><SipUri>sip:a</SipUri></Transfer>")) == [
+        Ring(5.0),
+        Record(60.0, 0.0),
+        Transfer(("sip:a",), call_timeout_s=30.0),
+    ]
+    assert "0111" not in repr(parse_bxml(document))
 
 
 def test_defaults_are_bandwidths() -> None:
@@ -136,6 +176,23 @@ def test_stream_params_may_be_twelve_of_the_longest() -> None:
         (response("<Redirect redirectUrl='http://[x'/>"), "redirectUrl"),
         (response("<Redirect redirectUrl='/a' redirectMethod='PUT'/>"), "redirectMethod"),
         (response(f"<Redirect redirectUrl='/a' tag='{'t' * 257}'/>"), "tag"),
+        (response("<PlayAudio/>"), "URL"),
+        (response("<PlayAudio><Pause/></PlayAudio>"), "URL"),
+        (response("<Ring duration='0'/>"), "duration"),
+        (response("<Ring answerCall='maybe'/>"), "answerCall"),
+        (response("<Transfer/>"), "0 targets"),
+        (response(f"<Transfer>{'<SipUri>sip:a</SipUri>' * 9}</Transfer>"), "9 targets"),
+        (response("<Transfer><Pause/></Transfer>"), "PhoneNumber"),
+        (response("<Transfer><PhoneNumber>555</PhoneNumber></Transfer>"), "number"),
+        (response("<Transfer><SipUri>desk@a</SipUri></Transfer>"), "URI"),
+        (response("<Transfer callTimeout='900'><SipUri>sip:a</SipUri></Transfer>"), "callTimeout"),
+        (
+            response("<Transfer><SipUri transferAnswerUrl='/w'>sip:a</SipUri></Transfer>"),
+            "transferAnswerUrl",
+        ),
+        (response("<Record maxDuration='0'/>"), "maxDuration"),
+        (response("<Record fileFormat='ogg'/>"), "fileFormat"),
+        (response("<Record transcribe='true'/>"), "transcribe"),
         (response("<StopStream/>"), "name"),
         (response("<StopStream name='n' wait='yes'/>"), "wait"),
         (response("<SpeakSentence> </SpeakSentence>"), "text"),
@@ -167,6 +224,7 @@ fragments = st.sampled_from(
         b"<Redirect redirectUrl='", b"/a", b"<SpeakSentence>", b"</SpeakSentence>", b"&amp;", b"&#0;", b"&x;",
         b"<!DOCTYPE a>", b"<![CDATA[", b"]]>", b"<!--", b"-->", b"<?xml version='1.0' encoding='", b"utf-16",
         b"utf-7", b"idna", b"'?>", b"\xff\xfe", b"\x00", b"xmlns:a='b'", b"<a:Pause/>", b"[", b":", b"1e999",
+        b"<Transfer>", b"</Transfer>", b"<SipUri>sip:", b"</SipUri>", b"<Record maxDuration='", b"<PlayAudio>",
     ]
 )  # fmt: skip
 
