@@ -27,6 +27,9 @@ from .settings import Recording
 Tools = Sequence[Tool | Callable[..., Any]]
 Speech = Path | str | bytes
 
+ONE_MOMENT_PLEASE = Path(__file__).with_name("one_moment_please.wav")
+"""The words of its name in English, 1.2 s, by a neutral voice (hibari-tts)."""
+
 
 def realtime_call(
     call: Call,
@@ -35,7 +38,7 @@ def realtime_call(
     tools: Tools = (),
     greeting: str | None = None,
     greeting_audio: Speech | None = None,
-    holding_phrase: Speech | None = None,
+    holding_phrase: Speech | None = ONE_MOMENT_PLEASE,
     endpoints: Sequence[RealtimeEndpoint] = (),
     **model: Any,
 ) -> Pipeline:
@@ -48,8 +51,9 @@ def realtime_call(
         greeting: What it says first; None lets the caller speak first.
         greeting_audio: The greeting's words from a file or bytes, see `prerecorded`. The caller hears them as
             soon as the media stream starts, whether the model is there yet or not.
-        holding_phrase: What the caller hears, once, when a lost model would leave them in silence for more than
-            0.8 s ("One moment, please."); from a file or bytes, as `greeting_audio`.
+        holding_phrase: What the caller hears whenever a lost model or a failed answer would leave them in
+            silence for more than 0.8 s; a file or bytes, as `greeting_audio`. The default is English: give your
+            own in the bot's language and voice. None leaves the silence.
         endpoints: Where else the model is reached when `OPENAI_BASE_URL` does not answer, in this order.
         **model: Further fields of `RealtimeSettings`, such as ``voice`` or ``turn_detection``.
 
@@ -84,7 +88,7 @@ def passthrough_call(
     tools: Tools = (),
     greeting: str | None = None,
     greeting_audio: Speech | None = None,
-    holding_phrase: Speech | None = None,
+    holding_phrase: Speech | None = ONE_MOMENT_PLEASE,
     endpoints: Sequence[RealtimeEndpoint] = (),
     **model: Any,
 ) -> Pipeline:

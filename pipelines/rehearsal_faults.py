@@ -106,7 +106,7 @@ def _events() -> Iterator[Rehearsal]:
 
 
 def _answers() -> Iterator[Rehearsal]:
-    slow, stalled = SlowDeltas(150), SlowDeltas(60_000, from_delta=21)
+    slow, stalled = SlowDeltas(150), SlowDeltas(60_000, from_delta=20)
     yield Rehearsal("slow deltas", "in every answer", [[slow]])
     yield Rehearsal("deltas stall", "in the answer", [[stalled]])
     for number, moment in ((1, "at the greeting"), (2, "at the answer")):
@@ -117,6 +117,7 @@ def _answers() -> Iterator[Rehearsal]:
 def _handshakes() -> Iterator[Rehearsal]:
     first: Mapping[str, Fault] = {
         "429, retry after 1 s": RefuseHandshake(429, 1),
+        "429, retry after 3 s": RefuseHandshake(429, 3),
         "500": RefuseHandshake(500),
         "503": RefuseHandshake(503),
         "slow handshake": SlowHandshake(3),

@@ -32,9 +32,10 @@ from callpipe.transports.realtime.emulator import (
     inline,
 )
 from callpipe.transports.realtime.endpoints import Breakers
+from callpipe.transports.realtime.pace import Pace, Paces
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.speech.interfaces import Brain
-from callpipe.transports.speech.tones import ToneEar, ToneVoice
+from callpipe.transports.speech.tones import CHARACTER_MS, ToneEar, ToneVoice
 from callpipe.transports.websocket import UpgradeRequest, WebSocket
 
 from .bot import Bot
@@ -115,6 +116,7 @@ class RehearsedBot:
             greeting=" ".join(GREETING),
             holding_phrase=_holding_phrase(),
             breakers=Breakers(),
+            paces=_Heard(),
             connect=call.connect,
             clock=call.clock,
         )
@@ -143,6 +145,15 @@ class Stage:
 
     carrier: Carrier
     logs: Collection[SessionLog]
+
+
+class _Heard(Paces):
+    """A process that has held calls before: it knows how fast the voice speaks."""
+
+    def of(self, settings: RealtimeSettings) -> Pace:
+        """Return the pace of the tones."""
+        del settings
+        return Pace(CHARACTER_MS)
 
 
 OpenStage = Callable[[Rehearsal, RehearsedBot, Path], AbstractAsyncContextManager[Stage]]

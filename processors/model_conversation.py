@@ -17,7 +17,7 @@ from .errors import ModelLostError, ModelSessionRefusedError
 from .model_link import ModelLink
 
 LOOK_AGAIN_S = 0.2
-"""How often it is looked whether a caller who speaks has fallen silent."""
+"""How often it is looked whether the caller speaks: a server that is gone can't tell."""
 
 
 class Pipeline(Protocol):
@@ -58,6 +58,7 @@ class ModelConversation:
         self._pipeline = pipeline
         self._clock = clock
         self._ended = False
+        self._looks_again_at = 0.0
         self._alarm = Alarm(lambda: pipeline.run_beside(self._overdue()), clock)
 
     @property
@@ -82,6 +83,9 @@ class ModelConversation:
             happened = self._session.moved(self._link.move(), now)
             self.send()
             self._pipeline.run_beside(self.tell(happened))
+        if now >= self._looks_again_at and not self._ended:
+            self._looks_again_at = now + LOOK_AGAIN_S
+            self._alarm.set(self._next_due(now))
 
     def send(self) -> None:
         """Send what the session has to say."""
@@ -146,8 +150,6 @@ class ModelConversation:
 
     def _next_due(self, now: float) -> float | None:
         dues = [self._session.next_due(now), self._link.due(owing=self._session.waits_for_server)]
-        if self._session.caller_speaks:  # and may have stopped, while a server that is gone can't tell
-            dues.append(now + LOOK_AGAIN_S)
         return min((due for due in dues if due is not None), default=None)
 
     async def _overdue(self) -> None:

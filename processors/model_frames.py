@@ -36,6 +36,8 @@ def frame_of(happening: Happening) -> Frame | None:
     match happening:
         case happenings.BotAudio():
             return bot_audio(happening.encoded, happening.item_id)
+        case happenings.SilenceToCover():
+            return bot_audio(happening.phrase, None)
         case happenings.BotStarted():
             return TTSStartedFrame(context_id=happening.item_id)
         case happenings.BotStopped():

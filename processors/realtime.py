@@ -45,6 +45,7 @@ from callpipe.transports.realtime import happenings
 from callpipe.transports.realtime.endpoints import PROCESS_BREAKERS, Breakers, Choice, RealtimeEndpoint
 from callpipe.transports.realtime.events import ToolSchema
 from callpipe.transports.realtime.happenings import Happening
+from callpipe.transports.realtime.pace import PROCESS_PACES, Paces
 from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.steering import ChangeFrame, SteeringFrame, ToolsChangedFrame
@@ -57,7 +58,7 @@ from .errors import (
 )
 from .model_conversation import ModelConversation
 from .model_dialer import Dialer
-from .model_frames import CallerTranscriptionFrame, bot_audio, frame_of, pcm
+from .model_frames import CallerTranscriptionFrame, frame_of, pcm
 from .model_link import ROLLOVER_AFTER_S, ModelLink
 
 CLEANUP_DEADLINE_S = 1.0
@@ -81,10 +82,12 @@ class RealtimeLLM(MediaProcessor):
         greeting_audio: The greeting's words as audio, in the session's format (`prerecorded`): they are heard
             without the model, which is told that the bot has said them.
         endpoints: Where else the model is reached, in the order in which they are tried.
-        holding_phrase: Audio that the caller hears, once, when they would hear nothing for more than 0.8 s
-            because a session was lost; in the session's format. The model does not know of it.
+        holding_phrase: Audio that the caller hears whenever they would hear nothing for more than 0.8 s
+            because a session was lost or an answer failed; in the session's format. The model does not know of
+            it. None leaves the silence.
         rollover_after_s: How long a session lasts until another is opened beside it.
         breakers: Which endpoints rest; None for those that all calls of this process share.
+        paces: How fast voices speak; None for what all calls of this process have heard.
         connect: Opens the socket.
         clock: Monotonic seconds, the call's clock.
 
@@ -106,6 +109,7 @@ class RealtimeLLM(MediaProcessor):
         holding_phrase: EncodedAudio | None = None,
         rollover_after_s: float = ROLLOVER_AFTER_S,
         breakers: Breakers | None = None,
+        paces: Paces | None = None,
         connect: Connect = websocket.connect,
         clock: Callable[[], float] = time.monotonic,
         name: str | None = None,
@@ -116,10 +120,15 @@ class RealtimeLLM(MediaProcessor):
         for phrase in (greeting_audio, holding_phrase):
             if phrase is not None and phrase.audio_format != self._format:
                 raise FormatMismatchError("bot", str(phrase.audio_format), str(self._format))
-        self._holding_phrase = holding_phrase
         self._clock = clock
         asked = greeting if greeting_audio is None else None
-        self._session = RealtimeSession(settings, tools=tools, greeting=asked)
+        self._session = RealtimeSession(
+            settings,
+            tools=tools,
+            greeting=asked,
+            holding_phrase=holding_phrase,
+            pace=(paces or PROCESS_PACES).of(settings),
+        )
         self._greeted: Sequence[Happening] = ()
         if greeting_audio is not None:
             if not greeting:
@@ -294,8 +303,6 @@ class RealtimeLLM(MediaProcessor):
                 await self._broadcast(UserStartedSpeakingFrame)
             case happenings.CallerStopped():
                 await self._broadcast(UserStoppedSpeakingFrame)
-            case happenings.SilenceToCover() if self._holding_phrase is not None:
-                await self.push_frame(bot_audio(self._holding_phrase, None))
             case happenings.CallOver(reason):
                 await self.push_frame(EndWorkerFrame(reason=reason), UPSTREAM)
             case _:

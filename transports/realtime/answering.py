@@ -123,6 +123,8 @@ class Answering:
             happened += self._dialogue.tool_call(item, response.id)
         owed = self._handover.owed(self.instructions) if response.status == "failed" else None
         self._dialogue.over(response.id)
+        if response.status == "failed":
+            happened += self._speech.broke_off(response.id)
         happened += self._speech.response_over(response.id, now)
         if response.usage is not None:
             tokens = response_tokens(response.usage)

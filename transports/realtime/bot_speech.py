@@ -11,6 +11,7 @@ from .client_events import delete_item
 from .events import AudioDelta, AudioDone, MalformedEventError, TranscriptDelta, TranscriptDone
 from .happenings import BotAudio, BotStarted, BotStopped, Happening
 from .items import BotItem, BotItems
+from .pace import Pace
 
 CLEAR_DEADLINE_S = 0.25
 """How long an interruption waits for the transport to tell what was heard; then the playhead is asked."""
@@ -22,6 +23,7 @@ class BotSpeech:
     Args:
         audio_format: The session's format.
         outbox: Where client events go.
+        pace: The voice's.
 
     Attributes:
         playhead: Tells what was heard. The transport's, once it has been handed over; until then one that
@@ -29,7 +31,7 @@ class BotSpeech:
         assumed: Whether `playhead` is the assuming one.
     """
 
-    def __init__(self, audio_format: AudioFormat, outbox: list[bytes]) -> None:
+    def __init__(self, audio_format: AudioFormat, outbox: list[bytes], pace: Pace) -> None:
         self.playhead = Playhead()
         self.assumed = True
         self._format = audio_format
@@ -37,8 +39,7 @@ class BotSpeech:
         self._items = BotItems()
         self._cut_at: float | None = None
         self._cut_by_caller = False
-        self._spoken_ms = 0.0
-        self._spoken_chars = 0
+        self._pace = pace
 
     def adopt(self, playhead: Playhead) -> None:
         """Read what was heard from the transport's playhead from now on."""
@@ -96,6 +97,11 @@ class BotSpeech:
             self.playhead.sent(item.generated_ms, now, item_id)
         return [BotStarted(item_id), BotAudio(item_id, audio), BotStopped(item_id)]
 
+    def held(self, phrase: EncodedAudio, now: float) -> None:
+        """Note speech that stands for nothing the model says."""
+        if self.assumed:
+            self.playhead.sent(phrase.duration_ms, now)
+
     def transcript(self, event: TranscriptDelta | TranscriptDone) -> None:
         """Take a piece of an item's transcript, or the whole of it."""
         if not self._items.is_closed(event.item_id):
@@ -125,14 +131,17 @@ class BotSpeech:
 
     def whole_words(self, item: BotItem) -> str:
         """Return the words of an item whose audio came whole."""
-        return item.whole_words(self._spoken_ms / self._spoken_chars if self._spoken_chars else None)
+        return item.whole_words(self._pace)
 
     def lost(self, now: float) -> list[Happening]:
         """Note that the session is gone: what came is played on, and no server holds it any more."""
         for item in self._items:
-            item.text = self.whole_words(item)
             item.erased = True
-        return [*self._complete(list(self._items)), *self.settle(now)]
+        return [*self._break_off(list(self._items)), *self.settle(now)]
+
+    def broke_off(self, response_id: str) -> list[Happening]:
+        """Note that a response failed in the middle: of what it was to say, what came is played on."""
+        return self._break_off(self._items.of(response_id))
 
     def words(self, now: float) -> dict[str, str]:
         """Return, for every item that is not closed, the words the caller has heard and will hear."""
@@ -263,8 +272,14 @@ class BotSpeech:
         stopped: list[Happening] = [BotStopped(item.item_id) for item in items if item.speaking]
         for item in items:
             if item.speaking and item.text and not item.erased:
-                self._spoken_ms += item.generated_ms
-                self._spoken_chars += len(item.text)
+                self._pace.learn(item.text, item.generated_ms)
+            item.complete = True
+        return stopped
+
+    def _break_off(self, items: list[BotItem]) -> list[Happening]:
+        stopped: list[Happening] = [BotStopped(item.item_id) for item in items if item.speaking]
+        for item in items:
+            item.text = self.whole_words(item)
             item.complete = True
         return stopped
 

@@ -90,10 +90,18 @@ class CallerAudio:
 
     def is_quiet(self, duration_ms: float) -> bool:
         """Whether the last so many milliseconds were kept, and hold no speech."""
+        newest = self._newest(duration_ms)
+        return newest is not None and loudness(newest) < QUIET
+
+    def is_loud(self, duration_ms: float) -> bool:
+        """Whether the last so many milliseconds were kept, and hold speech."""
+        newest = self._newest(duration_ms)
+        return newest is not None and loudness(newest) >= QUIET
+
+    def _newest(self, duration_ms: float) -> list[EncodedAudio] | None:
         since_ms = self._ends_ms - duration_ms
         newest = [packet for ends_ms, packet in self._packets if ends_ms > since_ms]
-        covered_ms = sum(packet.duration_ms for packet in newest)
-        return covered_ms >= duration_ms and loudness(newest) < QUIET
+        return newest if sum(packet.duration_ms for packet in newest) >= duration_ms else None
 
     def _forget(self, until_ms: float) -> list[EncodedAudio]:
         forgotten: list[EncodedAudio] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..frames import BotTurnFrame, ToolCallFrame
+from ..frames import BotTurnFrame, EncodedAudio, ToolCallFrame
 from .bot_speech import BotSpeech
 from .caller import ANSWER_DEADLINE_S, CallerSpeech
 from .caller_audio import CallerAudio
@@ -15,7 +15,7 @@ from .history import History
 from .responses import GO_ON, Wish, say_exactly
 
 COVERED_AFTER_S = 0.8
-"""How long a caller who is owed an answer may hear nothing because of a lost session."""
+"""How long a caller who is owed an answer may hear nothing because of a failure: before a phrase, and after."""
 
 LOOK_AGAIN_S = 0.1
 """How often it is looked whether the caller has finished speaking, while no server tells it."""
@@ -37,6 +37,7 @@ class Handover:
         speech: The bot's speech.
         caller: Who has the word.
         detects_turns: The server tells where the caller's turns begin and end.
+        holding_phrase: What covers a silence; None covers none.
 
     Attributes:
         history: What the conversation has come to.
@@ -44,13 +45,21 @@ class Handover:
     """
 
     def __init__(
-        self, dialogue: Dialogue, speech: BotSpeech, caller: CallerSpeech, *, detects_turns: bool
+        self,
+        dialogue: Dialogue,
+        speech: BotSpeech,
+        caller: CallerSpeech,
+        *,
+        detects_turns: bool,
+        holding_phrase: EncodedAudio | None = None,
     ) -> None:
         self.history = History()
         self.audio = CallerAudio(detects_turns=detects_turns)
         self._dialogue = dialogue
         self._speech = speech
         self._caller = caller
+        self._detects_turns = detects_turns
+        self._holding_phrase = holding_phrase
         self._mid_turn = False
         self._cover_at: float | None = None
 
@@ -101,23 +110,29 @@ class Handover:
 
     def expect_silence(self, now: float) -> None:
         """Note that the caller waits for something that takes long."""
-        self._cover_at = max(now, self._speech.playhead.ends_at) + COVERED_AFTER_S
+        if self._holding_phrase is not None:
+            self._cover_at = max(now, self._speech.playhead.ends_at) + COVERED_AFTER_S
 
     def cover(self, now: float, *, away: bool) -> list[SilenceToCover]:
-        """Say, once, that the caller hears nothing although they are owed an answer.
+        """Say that the caller hears nothing although they are owed an answer, each time anew.
 
         Args:
             now: The current time in s.
             away: There is no session.
         """
-        if self._cover_at is None or now < self._cover_at:
+        if self._cover_at is None or self._holding_phrase is None or now < self._cover_at:
             return []
-        mid_turn = self._mid_turn and not self.audio.is_quiet(COVERED_AFTER_S * 1000)
-        if mid_turn or not (self._mid_turn or self._dialogue.responses.wanted):
+        if away and self._detects_turns and self.audio.is_loud(COVERED_AFTER_S * 1000):
+            self._mid_turn = True
+        speaks = self._mid_turn and not self.audio.is_quiet(COVERED_AFTER_S * 1000)
+        if speaks or not (self._mid_turn or self._dialogue.responses.wanted):
             self._cover_at = now + LOOK_AGAIN_S if away else None
             return []
-        self._cover_at = None
-        return [SilenceToCover()]
+        self._cover_at = max(now, self._speech.playhead.ends_at) + COVERED_AFTER_S
+        if self._cover_at > now + COVERED_AFTER_S:
+            return []  # something is heard meanwhile
+        self._speech.held(self._holding_phrase, now)
+        return [SilenceToCover(self._holding_phrase)]
 
     def owed(self, instructions: str) -> Wish | None:
         """Return what is left of the live response; None when nothing is, or a tool's output asks for it.

@@ -63,7 +63,9 @@ class SessionGone:
 
 @dataclass(frozen=True, slots=True)
 class SilenceToCover:
-    """The caller is owed an answer, and hears nothing because a session was lost."""
+    """The caller is owed an answer, and hears nothing because of a failure: this is said meanwhile."""
+
+    phrase: EncodedAudio
 
 
 @dataclass(frozen=True, slots=True)

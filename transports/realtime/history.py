@@ -133,10 +133,6 @@ class History:
         """Note a system message."""
         self._add(AuthorTold(text))
 
-    def withdraw(self, turn: CallerSaid) -> None:
-        """Forget a turn that the caller's audio will make anew."""
-        self._entries.remove(turn)
-
     # Another session.
 
     def replay(self, said: Mapping[str, str]) -> list[bytes]:

@@ -8,12 +8,7 @@ from dataclasses import dataclass, field
 
 from ..frames import BotTurnFrame
 from .client_events import delete_item, truncate_item
-
-HEARD_TOLERANCE_MS = 20.0
-"""An item of which less than this is unheard was heard: one packet, or what a resampler's end holds back."""
-
-ROUNDING = 1.005
-"""Items are not of whole packets; less than this does not break a word."""
+from .pace import HEARD_TOLERANCE_MS, Pace, words_heard
 
 MAX_CLOSED_ITEMS = 256
 """Closed items whose late audio is still recognised."""
@@ -56,20 +51,9 @@ class BotItem:
         """Whether it has begun to be passed on, and more may come."""
         return self.generated_ms > 0 and not self.complete and not self.cut
 
-    def whole_words(self, pace_ms: float | None) -> str:
-        """Return the words whose audio came whole.
-
-        Of an item that broke off, words come before their sound. How far it came is told by the pace of others;
-        without any, all but the last word count.
-
-        Args:
-            pace_ms: What a character takes to be said, where that is known.
-        """
-        if self.complete or not self.text:
-            return self.text
-        if pace_ms is None:
-            return self.text.rstrip().rpartition(" ")[0].rstrip()
-        return heard_words(self.text, ROUNDING * self.generated_ms / (pace_ms * len(self.text)))
+    def whole_words(self, pace: Pace) -> str:
+        """Return the words whose audio came whole: of an item that broke off, words came before their sound."""
+        return self.text if self.complete else pace.words_in(self.text, self.generated_ms)
 
     def is_heard(self, heard_ms: float) -> bool:
         """Whether an item heard this far was heard to its end."""
@@ -91,7 +75,7 @@ class BotItem:
 
     def words_heard(self, heard_ms: float) -> str:
         """Return the words of which so many milliseconds hold all the sound."""
-        return heard_words(self.text, heard_ms / self.generated_ms if self.generated_ms else 0.0)
+        return words_heard(self.text, heard_ms, self.generated_ms / len(self.text)) if self.text else ""
 
     def turn(self, now: float) -> BotTurnFrame:
         """Return the item as a turn of the conversation."""
@@ -139,13 +123,3 @@ class BotItems:
     def of(self, response_id: str) -> list[BotItem]:
         """Return the open items of a response."""
         return [item for item in self._open.values() if item.response_id == response_id]
-
-
-def heard_words(text: str, share: float) -> str:
-    """Return the words of `text` that fit into a share of its audio, 0 to 1: half a word is not heard."""
-    end = int(len(text) * share)
-    if end >= len(text):
-        return text
-    if text[end].isspace():
-        return text[:end].rstrip()
-    return text[:end].rpartition(" ")[0].rstrip()

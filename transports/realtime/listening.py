@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
-from ..frames import EncodedAudio
+from ..frames import CallerTurnFrame, EncodedAudio
 from . import events
 from .answer_times import AnswerTimes
 from .caller import CallerSpeech, CallerTurns
 from .caller_gate import CallerGate
 from .client_events import append_audio
-from .handover import Handover
+from .handover import QUIET_MS, Handover
 from .happenings import Happening, Reactions
+
+UNNOTICED_MS = 300.0
+"""How long the caller may speak without a word of the server's about it."""
+
+COMMIT_REFUSED = "input_audio_buffer_commit_empty"
+"""The server's error code for a turn that is too short to be one."""
 
 
 class Listening:
@@ -48,6 +55,8 @@ class Listening:
         self._interrupt = interrupt
         self._gate = gate
         self._by_hand = by_hand
+        self._uncommitted: deque[list[EncodedAudio]] = deque()
+        self._untold = 0
         self.reactions: Reactions = {
             events.SpeechStarted: self._started,
             events.SpeechStopped: self._stopped,
@@ -68,6 +77,36 @@ class Listening:
         self._times.appended(packet.duration_ms, now)
         return append_audio(packet.payload)
 
+    @property
+    def expects_word(self) -> bool:
+        """Whether the server should have told by now that the caller has begun to speak, or has stopped."""
+        audio = self._handover.audio
+        if self._caller.speaks:
+            return audio.is_quiet(QUIET_MS)
+        return not self._by_hand and audio.is_loud(UNNOTICED_MS)
+
+    def finished(self, now: float) -> None:
+        """Note a turn that the pipeline has found the end of; the server is still to confirm it."""
+        self._uncommitted.append(self._handover.audio.ended())
+        self._times.caller_stopped(None, now)
+
+    def not_committed(self) -> None:
+        """Note that the server does not take the oldest of those turns: its audio belongs to the next."""
+        if self._uncommitted:
+            self._handover.audio.put_back(self._uncommitted.popleft())
+
+    def lost(self, now: float) -> list[Happening]:
+        """Note that there is no server to confirm a turn: the next session is told it as it sounded."""
+        turns: list[Happening] = []
+        for audio in self._uncommitted:
+            if audio:
+                self._untold += 1
+                item_id = f"turn_{self._untold}"
+                self._handover.history.caller_spoke(item_id, audio)
+                turns.append(CallerTurnFrame(now, item_id, ""))
+        self._uncommitted.clear()
+        return turns
+
     def _started(self, event: events.SpeechStarted, now: float) -> list[Happening]:
         self._caller.started()
         self._turns.started(event.item_id, now)
@@ -84,8 +123,8 @@ class Listening:
         return happened
 
     def _committed(self, event: events.AudioCommitted, now: float) -> Sequence[Happening]:
-        if self._by_hand:
-            self._handover.history.caller_spoke(event.item_id, self._handover.audio.ended())
+        if self._by_hand and self._uncommitted:
+            self._handover.history.caller_spoke(event.item_id, self._uncommitted.popleft())
         return self._turns.committed(event, now)
 
     def _transcribed(self, event: events.CallerTranscribed, now: float) -> Sequence[Happening]:

@@ -21,8 +21,9 @@ from .dialogue import Dialogue
 from .faults import LASTING_ERRORS, Faults
 from .handover import QUIET_MS, Handover
 from .happenings import CallerCutIn, CallerStarted, Happening, Reactions, SessionGone
-from .listening import Listening
+from .listening import COMMIT_REFUSED, Listening
 from .opening import Opened
+from .pace import Pace
 from .responses import Wish
 from .settings import RealtimeSettings, ServerVad
 from .steering import Steering
@@ -44,6 +45,9 @@ class RealtimeSession:
         settings: What the server's sessions are set up with.
         tools: What the model may call.
         greeting: What the bot says first; None lets the caller begin.
+        holding_phrase: What the caller hears when a lost session would leave them in silence, in the session's
+            format; None for nothing.
+        pace: The voice's; None for one that this call learns.
 
     Attributes:
         outbox: Client events to send, oldest first; whoever sends them takes them out.
@@ -57,6 +61,8 @@ class RealtimeSession:
         *,
         tools: Sequence[events.ToolSchema] = (),
         greeting: str | None = None,
+        holding_phrase: EncodedAudio | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.outbox: list[bytes] = []
         self.ready = False
@@ -68,13 +74,19 @@ class RealtimeSession:
         self._caller = CallerSpeech(answered_by_server=settings.creates_responses)
         transcription, vad = settings.transcription, settings.turn_detection
         self._turns = CallerTurns(transcription.model if transcription else None, self.faults)
-        self._speech = BotSpeech(settings.audio_format, self.outbox)
+        self._speech = BotSpeech(settings.audio_format, self.outbox, pace or Pace())
         self._dialogue = Dialogue(self.outbox)
         if greeting:
             self._dialogue.responses.want_first(Wish(greeting_instructions(greeting), greeting))
         self._steering = Steering(self._dialogue, self._caller, self.outbox)
         self._times = AnswerTimes(vad.silence_duration_ms if isinstance(vad, ServerVad) else 0.0)
-        self._handover = Handover(self._dialogue, self._speech, self._caller, detects_turns=vad is not None)
+        self._handover = Handover(
+            self._dialogue,
+            self._speech,
+            self._caller,
+            detects_turns=vad is not None,
+            holding_phrase=holding_phrase,
+        )
         self._listening = Listening(
             self._caller,
             self._turns,
@@ -142,12 +154,12 @@ class RealtimeSession:
             return []
         self.ready = False
         self.outbox.clear()
-        untold = self._turns.ended(now)
+        untold = [*self._turns.ended(now), *self._listening.lost(now)]
         return self._noted([*untold, *self._handover.lost(self._settings.instructions, now)])
 
     def moved(self, opened: Opened, now: float) -> list[Happening]:
         """Another server's session takes the place of the present one, which is alive."""
-        if self.between_turns(now):
+        if self._settings.turn_detection is not None and self.between_turns(now):
             self._handover.audio.clear()  # the present session has heard it all
         return [*self.lost(now), *self.opened(opened, now)]
 
@@ -218,9 +230,11 @@ class RealtimeSession:
         """Somebody on the pipeline says that the caller's turn is over. A server that finds turns knows."""
         if self._settings.turn_detection is not None:
             return []
+        self._listening.finished(now)
+        told = [] if self.ready else self._listening.lost(now)
         self.outbox.append(client_events.COMMIT_INPUT)
         self._dialogue.responses.want()
-        return self._noted(self._proceed(now))
+        return self._noted([*told, *self._proceed(now)])
 
     def playout_cleared(self, heard_ms: Mapping[str, float], now: float) -> list[Happening]:
         """The transport has cleared the playout; `heard_ms` is what was heard of each unfinished item."""
@@ -278,17 +292,11 @@ class RealtimeSession:
         ]
 
     @property
-    def caller_speaks(self) -> bool:
-        """Whether the server has told that the caller speaks, and not that they have stopped."""
-        return self._caller.speaks
-
-    @property
     def waits_for_server(self) -> bool:
         """Whether the server has to say something."""
         responses = self._dialogue.responses
         asked = responses.live is not None or responses.due is not None
-        silent = self._caller.speaks and self._handover.audio.is_quiet(QUIET_MS)
-        return asked or silent or self._caller.answer_due is not None
+        return asked or self._caller.answer_due is not None or self._listening.expects_word
 
     def due(self, now: float) -> list[Happening]:
         """Do what has waited long enough."""
@@ -335,6 +343,8 @@ class RealtimeSession:
         self._dialogue.responses.refused(error.event_id, another_is_live=another)
         if code in LASTING_ERRORS or code == "session_expired":
             return [SessionGone(code, error.message or "", code in LASTING_ERRORS)]
+        if code == COMMIT_REFUSED:
+            self._listening.not_committed()
         return [*self.faults.report(code, error.message or "", now)]
 
     def _interrupt(self, now: float) -> list[Happening]:

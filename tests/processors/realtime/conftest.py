@@ -39,6 +39,7 @@ from callpipe.transports.frames import (
 from callpipe.transports.lane import UPSTREAM, MediaProcessor
 from callpipe.transports.loopback import LoopbackSocket, socket_pair
 from callpipe.transports.realtime.endpoints import Breakers
+from callpipe.transports.realtime.pace import Paces
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.websocket import Connect, WebSocket
 
@@ -258,6 +259,7 @@ async def call(
     connect: Connect | None = None,
     through: Callable[[Connect], Connect] = lambda connect: connect,
     breakers: Breakers | None = None,
+    paces: Paces | None = None,
     metrics: bool = False,
     **more: Any,
 ) -> AsyncGenerator[Call]:
@@ -272,6 +274,7 @@ async def call(
         connect=through(connect or model.connect),
         clock=clock,
         breakers=breakers or Breakers(),
+        paces=paces or Paces(),
         **more,
     )
     before, the_line, behind = Seen(), Line(wire), Seen()

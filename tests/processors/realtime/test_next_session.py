@@ -26,6 +26,7 @@ from callpipe.transports.frames import (
     ToolCallFrame,
 )
 from callpipe.transports.realtime.endpoints import Breakers, RealtimeEndpoint
+from callpipe.transports.realtime.pace import Pace, Paces
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.virtual_time import in_virtual_time
 from callpipe.transports.websocket import Connect, WebSocket
@@ -35,11 +36,24 @@ if TYPE_CHECKING:
 
 PCMU = RealtimeSettings(audio_format=PCMU_8K)
 PHRASE = EncodedAudio(audio=b"\x7f" * 8_000)
+LOUD, QUIET = bytes([0x0F, 0x8F] * 80), b"\xff" * 160
 AZURE = RealtimeEndpoint("https://mine.azure.example/openai/v1", "azure", model="mine", key_header="api-key")
 GATEWAY = RealtimeEndpoint("http://gateway.example/v1", "gateway")
 
 
 virtual = in_virtual_time(deadline_s=120)
+
+
+class Known(Paces):
+    """A process that knows how fast the voice speaks."""
+
+    def __init__(self, character_ms: float) -> None:
+        super().__init__()
+        self._character_ms = character_ms
+
+    def of(self, settings: RealtimeSettings) -> Pace:
+        del settings
+        return Pace(self._character_ms)
 
 
 def pcmu(number: int) -> InputEncodedAudioFrame:
@@ -80,7 +94,7 @@ def says_word_by_word(model: Model, text: str, item_id: str = "item_1", ms_a_wor
 
 @virtual
 async def test_the_rest_of_an_answer_is_asked_for_when_it_broke_off(place_call: PlaceCall) -> None:
-    async with place_call() as on:
+    async with place_call(paces=Known(115)) as on:
         on.model.begin()
         says_word_by_word(on.model, "one two three four")
         await asyncio.sleep(0.3)
@@ -97,7 +111,7 @@ async def test_the_rest_of_an_answer_is_asked_for_when_it_broke_off(place_call: 
 
 @virtual
 async def test_the_rest_of_a_greeting_is_dictated(place_call: PlaceCall) -> None:
-    async with place_call(greeting="Good morning, this is Hotel Aurora.") as on:
+    async with place_call(greeting="Good morning, this is Hotel Aurora.", paces=Known(95)) as on:
         on.model.begin_what_was_asked_for()
         says_word_by_word(on.model, "Good morning, this")
         await asyncio.sleep(0.3)
@@ -373,10 +387,26 @@ async def test_a_phrase_covers_a_silence_in_which_an_answer_is_owed(place_call: 
         await asyncio.sleep(0.1)
         (covering,) = on.behind.all(OutputEncodedAudioFrame)
         assert (covering.encoded, covering.context_id) == (PHRASE, None)
+        await asyncio.sleep(1.7)
+        assert len(on.behind.all(OutputEncodedAudioFrame)) == 1  # it lasts 1 s, and then 0.8 s may be silent
+        await asyncio.sleep(0.2)
+        assert len(on.behind.all(OutputEncodedAudioFrame)) == 2
         await asyncio.sleep(4)
 
-        assert len(on.behind.all(OutputEncodedAudioFrame)) == 1
+        assert len(on.behind.all(OutputEncodedAudioFrame)) == 2
         assert told(on.model) == []
+
+
+@virtual
+async def test_what_the_caller_says_while_there_is_no_session_is_owed_an_answer(place_call: PlaceCall) -> None:
+    async with place_call(holding_phrase=PHRASE) as on:
+        on.model.takes_s = 4.0
+        on.model.socket.abort()
+        for loud in [True] * 25 + [False] * 65:
+            await on.before.queue_frame(InputEncodedAudioFrame(EncodedAudio(audio=LOUD if loud else QUIET)))
+            await asyncio.sleep(0.02)
+
+        assert len(on.behind.all(OutputEncodedAudioFrame)) == 1
 
 
 @virtual
