@@ -13,6 +13,7 @@ from typing import Literal
 from loguru import logger
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 
+from callpipe.transports.errors import where
 from callpipe.transports.frames import UsageFrame
 
 from .call_index import IndexedCall
@@ -153,7 +154,7 @@ class BudgetObserver(BaseObserver):
         try:
             await self._count(data.frame)
         except Exception as failure:  # noqa: BLE001  an observer that raises once gets no frames any more
-            logger.error("call {}: its budget was not told: {!r}", self._call_id, failure)
+            logger.error("call {}: its budget was not told: {}", self._call_id, where(failure))
 
     async def _count(self, usage: UsageFrame) -> None:
         if usage.cost_usd is None:

@@ -217,6 +217,27 @@ class CallIndex:
             )
             return [IndexedCall(*row) for row in found]
 
+    def last_seen(self) -> dict[str, datetime]:
+        """Return every call's id with when it ended, or began where it has no end.
+
+        Raises:
+            IndexVersionError: Another version of callpipe made the file.
+            sqlite3.Error: The file cannot be used.
+        """
+        with self._opened() as database:
+            found = database.execute("SELECT call_id, coalesce(ended_at, started_at) FROM calls")
+            return {call_id: datetime.fromisoformat(moment) for call_id, moment in found}
+
+    def forget(self, call_id: str) -> None:
+        """Delete a call's row; one that is not there is no error.
+
+        Raises:
+            IndexVersionError: Another version of callpipe made the file.
+            sqlite3.Error: The file cannot be used.
+        """
+        with self._opened() as database:
+            database.execute("DELETE FROM calls WHERE call_id = ?", (call_id,))
+
     @contextmanager
     def _opened(self) -> Generator[sqlite3.Connection]:
         if not self.path.exists():

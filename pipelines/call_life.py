@@ -22,6 +22,7 @@ from pipecat.utils.asyncio.task_manager import TaskManager
 from pipecat.workers.runner import WorkerRunner
 
 from callpipe.transports.bandwidth.messages import StartMessage
+from callpipe.transports.errors import where
 from callpipe.transports.websocket import WebSocket
 
 from .bot import Bot
@@ -88,9 +89,10 @@ class CallLife:
     def build(self) -> bool:
         """Have the bot build the pipeline; False when it can't, and the caller is to get an apology."""
         try:
-            self._pipeline = self._bot.build(self._call)
+            with logger.contextualize(call_id=self._call.call_id):
+                self._pipeline = self._bot.build(self._call)
         except Exception as failure:  # noqa: BLE001  a bot author's function may raise anything; the caller is told
-            logger.error("call {}: bot {} failed: {!r}", self._call.call_id, self._bot.name, failure)
+            logger.error("call {}: bot {} failed: {}", self._call.call_id, self._bot.name, where(failure))
             self._generation.wants(Apologise("the bot failed to build its pipeline"))
         return self._pipeline is not None
 
@@ -126,7 +128,8 @@ class CallLife:
             await self._call.transport.close()
             return "bot failed"
         assert self._pipeline is not None
-        return await self._run_pipeline(self._pipeline)
+        with logger.contextualize(call_id=self._call.call_id):
+            return await self._run_pipeline(self._pipeline)
 
     async def _run_pipeline(self, pipeline: Pipeline) -> str:
         control = CallControl(self._generation, self._stream_over)

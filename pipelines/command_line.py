@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,9 +24,11 @@ from .bot import Bot, load_bot, loading_error
 from .call import rehearsal_call
 from .call_index import CallIndex
 from .call_records import CallRecords
-from .errors import BotLoadError, UnknownCallError
+from .errors import BotLoadError, SettingsError, UnknownCallError
 from .journal import read_journal, transcript
+from .logs import log_to_stderr
 from .pipeline import Pipeline
+from .retention import sweep, sweep_daily
 from .server import Server, settle_memory
 from .settings import Settings, load_settings
 from .spending import Spending
@@ -65,7 +69,7 @@ def demo(
     """Hold a phone call on this machine, through real sockets: an emulated carrier calls the receptionist."""
     from .demo import run_demo  # noqa: PLC0415  the emulators are needed here only
 
-    _log_to_stderr("WARNING")
+    log_to_stderr("WARNING")
     uvloop.run(run_demo(brain.value, load_settings(), console, json))
 
 
@@ -79,7 +83,7 @@ def rehearse(
     """Hold a call for each thing a model can do wrong; exit status 1 when one costs more than it may."""
     from .rehearse import run_rehearsals  # noqa: PLC0415  the emulators are needed here only
 
-    _log_to_stderr("CRITICAL")
+    log_to_stderr("CRITICAL")
     run_rehearsals(console, json, real_time=real_time)
 
 
@@ -90,8 +94,8 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
 ) -> None:
     """Answer calls: webhooks and media streams of every bot, on one port."""
-    _log_to_stderr("INFO")
     settings = load_settings()
+    log_to_stderr("INFO", settings.log)
     bots = [load_bot(path) for path in bot_files]
     for number, bot in enumerate(bots):
         if bot.name in {other.name for other in bots[:number]}:
@@ -106,7 +110,7 @@ def serve(
 @app.command()
 def check(bot_files: BotFiles) -> None:
     """Show the audio formats at each joint of a bot's pipeline; exit status 1 when two don't fit."""
-    _log_to_stderr("ERROR")
+    log_to_stderr("ERROR")
     settings = load_settings()
     for path in bot_files:
         bot = load_bot(path)
@@ -156,6 +160,26 @@ def show_call(call_id: Annotated[str, typer.Argument(help="The call's id, or how
         console.print(transcript(read_journal(Path(call.journal))), soft_wrap=True, markup=False)
 
 
+@calls_app.command("sweep")
+def sweep_calls(
+    older_than_days: Annotated[
+        int | None, typer.Option(min=1, help="How old; CALLPIPE_RETENTION_DAYS by default.")
+    ] = None,
+) -> None:
+    """Delete what is kept of old calls: recordings, journals, transcripts, their rows in the index."""
+    settings = load_settings()
+    days = older_than_days or settings.retention_days
+    if days is None:
+        raise SettingsError(
+            "CALLPIPE_RETENTION_DAYS is not set: say how old with --older-than-days", "CALLPIPE_RETENTION_DAYS"
+        )
+    swept = sweep(settings.data_dir, days, datetime.now(UTC))
+    console.print(f"{swept.calls} calls older than {days} days are deleted.")
+    if swept.failed:
+        console.print(f"{swept.failed} could not be deleted.")
+        raise typer.Exit(1)
+
+
 async def _serve(
     bots: list[Bot], settings: Settings, records: CallRecords, spending: Spending, address: tuple[str, int]
 ) -> None:
@@ -164,7 +188,14 @@ async def _serve(
     public = settings.serving().public_url
     for bot in bots:
         logger.info("{} {} answers at {}/bandwidth/{}/initiate", bot.name, bot.version, public, bot.name)
-    await server.run()
+    sweeping = settings.retention_days and asyncio.create_task(
+        sweep_daily(settings.data_dir, settings.retention_days)
+    )
+    try:
+        await server.run()
+    finally:
+        if sweeping:
+            sweeping.cancel()
 
 
 def _check_needs(bot: Bot, settings: Settings) -> None:
@@ -186,8 +217,3 @@ def _built(bot: Bot, settings: Settings) -> Pipeline:
 
 def _words(audio_format: AudioFormat | None) -> str:
     return "-" if audio_format is None else str(audio_format)
-
-
-def _log_to_stderr(level: str) -> None:
-    logger.remove()
-    logger.add(sys.stderr, level=level, format="{time:HH:mm:ss.SSS} {level:7} {message}")

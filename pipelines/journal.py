@@ -25,6 +25,7 @@ from pipecat.frames.frames import (
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 
 from callpipe.processors.disk import DiskWriter, open_private, shared_writer, write_all
+from callpipe.transports.errors import where
 from callpipe.transports.frames import REDACTED, CallEventFrame
 from callpipe.transports.lane import DOWNSTREAM
 from callpipe.transports.redaction import RedactedTimes, RedactionFrame
@@ -203,7 +204,7 @@ class JournalObserver(BaseObserver):
         try:
             self._write(frame)
         except Exception as failure:  # noqa: BLE001  an observer that raises once gets no frames any more
-            logger.error("call {}: {} was not journaled: {!r}", self._journal.call_id, frame.name, failure)
+            logger.error("call {}: {} was not journaled: {}", self._journal.call_id, frame.name, where(failure))
 
     def _write(self, frame: Frame) -> None:
         if isinstance(frame, CallEventFrame):

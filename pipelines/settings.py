@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +15,10 @@ from pydantic import AfterValidator, AliasChoices, Field, FilePath, SecretStr, V
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import SettingsError
+from .logs import LogFormat
+
+_ENV_FILE = ".env"
+_ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(\w+)\s*=")
 
 
 class Recording(StrEnum):
@@ -36,6 +43,7 @@ def _url(*schemes: str) -> AfterValidator:
 
 
 Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
 Milliseconds = Annotated[float, Field(ge=0, le=2_000)]
 HttpUrl = Annotated[str, _url("http", "https")]
 ModelUrl = Annotated[str, _url("http", "https", "ws", "wss")]
@@ -58,7 +66,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+        env_file=_ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
     )
 
     openai_api_key: SecretStr | None = _variable("OPENAI_API_KEY", None)
@@ -80,6 +88,8 @@ class Settings(BaseSettings):
     )
     data_dir: Path = _variable("CALLPIPE_DATA_DIR", Path("callpipe-data"))
     recording: Recording = _variable("CALLPIPE_RECORDING", Recording.OFF)
+    retention_days: Days | None = _variable("CALLPIPE_RETENTION_DAYS", None)
+    log: LogFormat = _variable("CALLPIPE_LOG", LogFormat.TEXT)
     prebuffer_ms: Milliseconds = _variable("CALLPIPE_PREBUFFER_MS", 0.0)
     prices: FilePath | None = _variable("CALLPIPE_PRICES", None)
     call_budget_usd: Dollars | None = _variable("CALLPIPE_CALL_BUDGET_USD", None)
@@ -138,7 +148,6 @@ class ServingSettings:
 
 
 _TAKES = {
-    "enum": f"one of {', '.join(Recording)}",
     "path_not_file": "the path of a file that exists",
     "float_parsing": "a number",
     "greater_than_equal": "milliseconds, 0 to 2000",
@@ -148,6 +157,13 @@ _TAKES = {
 }
 """What a setting takes, by pydantic's name of what is wrong with it."""
 
+_TAKES_OF = {
+    "CALLPIPE_LOG": f"one of {', '.join(LogFormat)}",
+    "CALLPIPE_RECORDING": f"one of {', '.join(Recording)}",
+    "CALLPIPE_RETENTION_DAYS": "a number of days, 1 to 36500",
+}
+"""What a setting takes, whatever is wrong with it."""
+
 
 def load_settings(**overrides: object) -> Settings:
     """Return the settings of the environment and of `.env`.
@@ -156,12 +172,41 @@ def load_settings(**overrides: object) -> Settings:
         **overrides: Fields that are given rather than read.
 
     Raises:
-        SettingsError: A setting is wrong; the message names it and says what it takes.
+        SettingsError: A setting is wrong; the message names it and says what it takes. Or there is none of
+            that name.
     """
+    _refuse_unknown()
     try:
         return Settings(**overrides)  # pyright: ignore[reportArgumentType]  pydantic checks them
     except ValidationError as refused:
         first = refused.errors(include_input=False, include_url=False)[0]
         name = str(first["loc"][0])
-        takes = _TAKES.get(first["type"], first["msg"].removeprefix("Value error, "))
+        takes = _TAKES_OF.get(name) or _TAKES.get(first["type"], first["msg"].removeprefix("Value error, "))
         raise SettingsError(f"{name} is wrong: it takes {takes}", name) from None
+
+
+def _refuse_unknown() -> None:
+    """Refuse what looks like a setting and is none: a typing error would go unseen.
+
+    Raises:
+        SettingsError: A variable of the environment or of `.env` is unknown.
+    """
+    fields = Settings.model_fields.values()
+    aliases = [field.validation_alias for field in fields]
+    known = {str(alias.choices[0]) for alias in aliases if isinstance(alias, AliasChoices)}
+    named = [(name, name) for name in os.environ]
+    named += [(f"{_ENV_FILE}:{line}: {name}", name) for name, line in _lines_of_env_file()]
+    for place, name in named:
+        if name.startswith("CALLPIPE_") and name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            meant = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise SettingsError(f"{place} is no setting{meant}", name)
+
+
+def _lines_of_env_file() -> list[tuple[str, int]]:
+    try:
+        lines = Path(_ENV_FILE).read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    names = [(_ASSIGNMENT.match(line), number) for number, line in enumerate(lines, 1)]
+    return [(found[1], number) for found, number in names if found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from enum import StrEnum
 
 
@@ -91,3 +92,10 @@ class FormatMismatchError(TransportsError):
         self.track = track
         self.offered = offered
         self.accepted = accepted
+
+
+def where(failure: BaseException) -> str:
+    """Return an error's type and the line that raised it, without a word of what it says."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(failure).__name__}{place}"

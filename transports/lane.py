@@ -21,6 +21,7 @@ from pipecat.pipeline.worker import PipelineWorker
 from pipecat.processors.frame_processor import FrameCallback, FrameDirection, FrameProcessor
 
 from .audio.formats import Tracks
+from .errors import where
 from .frames import AUDIO_FRAMES
 
 DOWNSTREAM = FrameDirection.DOWNSTREAM
@@ -161,7 +162,7 @@ class MediaProcessor(FrameProcessor):
         """Report the 1st, 2nd, 4th, 8th ... failure, so that a storm stays readable."""
         self._lane_failures += 1
         if self._lane_failures & (self._lane_failures - 1) == 0:
-            logger.error("{}: audio frame lost, {} so far: {!r}", self, self._lane_failures, failure)
+            logger.error("{}: audio frame lost, {} so far: {}", self, self._lane_failures, where(failure))
             await self.push_error(f"audio frame lost, {self._lane_failures} so far", exception=failure)
 
 

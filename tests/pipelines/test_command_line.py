@@ -214,3 +214,34 @@ def test_the_demo_holds_its_call_with_the_real_model(tmp_path: Path) -> None:
     told = json.loads((tmp_path / "out.json").read_text())
     assert told["booking"] in [call["arguments"] for call in told["tool_calls"]]
     assert told["barge_ins"]
+
+
+def test_calls_are_swept_on_command(tmp_path: Path) -> None:
+    assert refusal(run(tmp_path, "calls", "sweep")).startswith("CALLPIPE_RETENTION_DAYS is not set")
+    folder = tmp_path / "data" / "calls" / "c-1"
+    folder.mkdir(parents=True)
+    os.utime(folder, (0, 0))
+    swept = run(tmp_path, "calls", "sweep", CALLPIPE_RETENTION_DAYS="30")
+    assert swept.stdout.strip() == "1 calls older than 30 days are deleted."
+    assert not folder.exists()
+    assert "0 calls older than 7 days" in run(tmp_path, "calls", "sweep", "--older-than-days", "7").stdout
+
+
+def test_serve_sweeps_at_its_start_and_logs_as_json(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "calls" / "c-1"
+    folder.mkdir(parents=True)
+    os.utime(folder, (0, 0))
+    changed = {**SERVING, "CALLPIPE_RETENTION_DAYS": "30", "CALLPIPE_LOG": "json"}
+    arguments = command("serve", str(BOTS / "echo.py"), "--port", "18480")
+    with subprocess.Popen(
+        arguments, env=environment(tmp_path, **changed), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as server:
+        _health("http://127.0.0.1:18480/health")
+        deadline = time.monotonic() + 10
+        while folder.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        server.send_signal(signal.SIGTERM)
+        _, errors = server.communicate(timeout=10)
+    assert not folder.exists()
+    messages = [json.loads(line)["message"] for line in errors.splitlines()]
+    assert "1 calls older than 30 days are deleted" in messages

@@ -40,6 +40,9 @@ def test_env_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: 
     ("name", "value", "takes"),
     [
         ("CALLPIPE_RECORDING", "maybe", "one of off, announce, on"),
+        ("CALLPIPE_RETENTION_DAYS", "a month", "a number of days, 1 to 36500"),
+        ("CALLPIPE_RETENTION_DAYS", "0", "a number of days, 1 to 36500"),
+        ("CALLPIPE_LOG", "xml", "one of text, json"),
         ("OPENAI_BASE_URL", "ftp://x", "a URL that begins with http:// or https:// or ws:// or wss://"),
         ("BANDWIDTH_VOICE_URL", "voice.bandwidth.com", "a URL that begins with http:// or https://"),
         ("CALLPIPE_WEBHOOK_PASSWORD", "short", "at least 8 characters"),
@@ -60,6 +63,18 @@ def test_a_wrong_setting_is_named_with_what_it_takes(
         load_settings()
     assert str(refused.value) == f"{name} is wrong: it takes {takes}"
     assert refused.value.names == (name,)
+
+
+def test_a_setting_that_does_not_exist_is_named_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("# ours\nPATH=/\nexport CALLPIPE_RECORDNG=on\n")
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert str(refused.value) == ".env:3: CALLPIPE_RECORDNG is no setting; did you mean CALLPIPE_RECORDING?"
+    monkeypatch.setenv("CALLPIPE_PUBLICURL", "https://x")
+    with pytest.raises(SettingsError, match="^CALLPIPE_PUBLICURL is no setting; did you mean CALLPIPE_PUBLIC_URL"):
+        load_settings()
 
 
 def test_missing_serving_settings_are_all_named() -> None:

@@ -35,8 +35,8 @@ from callpipe.transports.steering import (
     UnmuteCallerFrame,
 )
 
-SEQUENCES = int(os.environ.get("CALLPIPE_EVENT_SEQUENCES", "150"))
-"""How many sequences of events are tried; ``CALLPIPE_EVENT_SEQUENCES=10000 pytest ...`` tries more."""
+SEQUENCES = int(os.environ.get("EVENT_SEQUENCES", "150"))
+"""How many sequences of events are tried; ``EVENT_SEQUENCES=10000 pytest ...`` tries more."""
 
 STEPS = 80
 """What happens in one sequence at the most."""

@@ -9,12 +9,11 @@ from http import HTTPStatus
 
 from loguru import logger
 
-from ...errors import SocketRefusedError
+from ...errors import SocketRefusedError, where
 from ...loopback import Latency, LoopbackSocket, socket_pair
 from ...speech.interfaces import Brain
 from ...websocket import WebSocket
 from .admission import Admission, Admitted, Handshake
-from .errors import where
 from .faults import Fault, FaultPlan, every_session
 from .served_session import EmulatorSettings, Run, inline, serve_session
 from .session_log import SessionLog

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
-
 from ...errors import TransportsError
 
 
@@ -21,10 +19,3 @@ class RequestError(TransportsError):
         self.message = message
         self.code = code
         self.param = param
-
-
-def where(failure: BaseException) -> str:
-    """Return an error's type and the line that raised it, without a word of what it says."""
-    frames = traceback.extract_tb(failure.__traceback__)
-    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return f"{type(failure).__name__}{place}"

@@ -12,11 +12,11 @@ from typing import Protocol, TypeVar
 
 from loguru import logger
 
-from ...errors import SocketClosedError
+from ...errors import SocketClosedError, where
 from ...speech.interfaces import Brain, CallTool, Say, SpeechDetector
 from ...websocket import WebSocket
 from .client_items import Hear
-from .errors import RequestError, where
+from .errors import RequestError
 from .faults import FailResponse, Fault
 from .faulty_line import FaultyLine
 from .faulty_socket import CLOSING_DEADLINE_S, FaultySocket

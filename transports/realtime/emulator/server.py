@@ -13,10 +13,10 @@ from weakref import WeakSet
 
 from loguru import logger
 
+from ...errors import where
 from ...speech.interfaces import Brain
 from ...websocket import UpgradeRequest, WebSocket
 from .admission import Admission, Admitted
-from .errors import where
 from .faults import FaultPlan, every_session
 from .handshake import FaultyHandshake
 from .served_session import EmulatorSettings, Run, in_thread, serve_session
