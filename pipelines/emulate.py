@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json as json_format
+import math
 import signal
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,11 +14,26 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from callpipe.transports.bandwidth.emulator import Caller, CallerScript, CallReport, Carrier, Line, load_script
-from callpipe.transports.bandwidth.emulator.script import HangUp, Play, Say, Silence, WaitForBot
-from callpipe.transports.realtime.emulator import RealtimeEmulatorServer
-from callpipe.transports.speech.interfaces import Brain, Voice
-from callpipe.transports.speech.tones import ToneVoice
+from callpipe.transports.bandwidth.emulator import (
+    Caller,
+    CallerScript,
+    CallReport,
+    Carrier,
+    Line,
+    Sightings,
+    load_script,
+)
+from callpipe.transports.bandwidth.emulator.expectations import check_expectations
+from callpipe.transports.bandwidth.emulator.script import Expect, HangUp, Play, Say, Silence, WaitForBot
+from callpipe.transports.realtime.emulator import (
+    FaultPlan,
+    RealtimeEmulatorServer,
+    every_session,
+    first_sessions,
+)
+from callpipe.transports.realtime.emulator.fault_text import parse_fault
+from callpipe.transports.speech.interfaces import Brain, Ear, Voice
+from callpipe.transports.speech.tones import ToneEar, ToneVoice
 
 from .errors import EmulationError
 from .timeline import LiveTimeline
@@ -42,6 +59,13 @@ class EmulatedVoice(StrEnum):
     HIBARI = "hibari"
 
 
+class EmulatedEar(StrEnum):
+    """What understands the bot for the emulated caller."""
+
+    TONES = "tones"
+    WHISPER = "whisper"
+
+
 @app.command()
 def carrier(
     *,
@@ -51,15 +75,24 @@ def carrier(
     password: Annotated[str, typer.Option(help="Their password.", envvar="CALLPIPE_WEBHOOK_PASSWORD")] = "",
     say: Annotated[str | None, typer.Option(help="The caller waits for the bot and says this.")] = None,
     audio: Annotated[Path | None, typer.Option(help="The same with a WAV file.")] = None,
-    script: Annotated[Path | None, typer.Option(help="What the caller does, as YAML.")] = None,
+    script: Annotated[Path | None, typer.Option(help="What the caller does and expects, as YAML.")] = None,
     voice: Annotated[EmulatedVoice, typer.Option(help="Speaks for the caller.")] = EmulatedVoice.TONES,
+    ear: Annotated[
+        EmulatedEar | None,
+        typer.Option(help="Understands the bot where the script expects words; by default as the voice is."),
+    ] = None,
     calls: Annotated[int, typer.Option(help="How many calls at once.", min=1)] = 1,
     duration: Annotated[float, typer.Option(help="Longest call in seconds.", min=1)] = 600.0,
     line: Annotated[str, typer.Option(help="delay=80ms,jitter=30ms,loss=1%,ppm=50,prebuffer=40ms")] = "",
     json: Annotated[Path | None, typer.Option(help="Write what happened to this file.")] = None,
 ) -> None:
     """Place calls to a server that speaks Bandwidth's protocol; exit status 1 when one did not go well."""
-    caller = Caller(_script(say, audio, script), _voice(voice))
+    for name, url in (("--initiate-url", initiate_url), ("--status-url", status_url)):
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise EmulationError(f"{name} has {url!r}; it takes a URL such as http://127.0.0.1:8080/initiate")
+    followed = _script(say, audio, script)
+    check_expectations(followed, Sightings(tells_words=True), has_ear=True)
+    caller = Caller(followed, _voice(voice), _ear(followed, voice, ear))
     placing = Carrier(
         initiate_url=initiate_url,
         status_url=status_url,
@@ -68,28 +101,42 @@ def carrier(
         line=parse_line(line),
         max_call_s=duration,
     )
-    reports = asyncio.run(_place(placing, caller, calls))
-    told = [_told(report) for report in reports]
     if json is not None:
-        json.write_text(json_format.dumps(told, indent=2) + "\n")
+        _write(json, "[]")  # better now than after the calls
+    reports = asyncio.run(_place(placing, caller, calls))
+    if json is not None:
+        _write(json, json_format.dumps([_told(report) for report in reports], indent=2, default=str) + "\n")
     for report in reports:
-        ended = f"{report.cause}, by the {report.ending.ended_by}"
-        console.print(f"{report.call_id}: {ended}", soft_wrap=True)
-    if bad := [report for report in reports if report.cause != "hangup" or report.protocol_errors]:
-        raise EmulationError(f"{len(bad)} of {len(reports)} calls did not end with a plain hang-up")
+        _show(report)
+    if bad := [wrong for report in reports if (wrong := _what_went_wrong(report))]:
+        raise EmulationError(f"{len(bad)} of {len(reports)} calls did not go well: {bad[0][0]}")
 
 
 @app.command()
 def model(
     *,
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8090,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.", min=0, max=65_535)] = 8090,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     brain: Annotated[EmulatedBrain, typer.Option(help="What answers.")] = EmulatedBrain.SCRIPTED,
     script: Annotated[Path | None, typer.Option(help="What the scripted brain says, as YAML.")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What goes wrong, such as drop@response.output_audio.delta#3, go-silent@+5,"
+            " slow-deltas:extra_ms=800 or refuse-handshake:status=503; may be given several times."
+        ),
+    ] = None,
+    faulty_sessions: Annotated[
+        int | None, typer.Option(help="The faults strike so many sessions; by default all.", min=1)
+    ] = None,
     key: Annotated[str | None, typer.Option(help="The API key to ask for.", envvar="OPENAI_API_KEY")] = None,
 ) -> None:
     """Serve the Realtime API to any client, until a signal says to stop."""
-    asyncio.run(_serve_model(_brain(brain, script), host, port, key))
+    if script is not None and brain is not EmulatedBrain.SCRIPTED:
+        raise EmulationError("--script is for --brain scripted; the offline brain follows its own rules")
+    faults = [parse_fault(text) for text in fault or ()]
+    plan = every_session(*faults) if faulty_sessions is None else first_sessions(faulty_sessions, *faults)
+    asyncio.run(_serve_model(_brain(brain, script), host, port, key, plan))
 
 
 def parse_line(text: str) -> Line:
@@ -105,7 +152,7 @@ def parse_line(text: str) -> Line:
         if unit is None:
             raise EmulationError(f"--line has {name!r}; it takes {', '.join(UNITS)}")
         try:
-            figures[name] = float(figure.removesuffix(unit))
+            figures[name] = _figure(name, figure.removesuffix(unit))
         except ValueError:
             takes = f"{name} takes a number, such as {name}=50{unit}"
             raise EmulationError(f"--line has {part!r}; {takes}") from None
@@ -118,6 +165,18 @@ def parse_line(text: str) -> Line:
         drift_ppm=figures.get("ppm", 0.0),
         prebuffer_ms=figures.get("prebuffer", 0.0),
     )
+
+
+def _figure(name: str, written: str) -> float:
+    """Return a figure of a line.
+
+    Raises:
+        ValueError: It is no number, or one that such a line can't have.
+    """
+    figure = float(written)
+    if not math.isfinite(figure) or (figure < 0 and name != "ppm"):
+        raise ValueError(written)
+    return figure
 
 
 def _script(say: str | None, audio: Path | None, script: Path | None) -> CallerScript:
@@ -137,6 +196,17 @@ def _voice(voice: EmulatedVoice) -> Voice:
     return HibariVoice()
 
 
+def _ear(script: CallerScript, voice: EmulatedVoice, ear: EmulatedEar | None) -> Ear | None:
+    """Return what the caller hears with, where the script expects words."""
+    if not any(isinstance(step, Expect) and step.words is not None for step in script.steps):
+        return None
+    if ear is EmulatedEar.TONES or (ear is None and voice is EmulatedVoice.TONES):
+        return ToneEar()
+    from callpipe.transports.speech.whisper_ear import WhisperEar  # noqa: PLC0415  the extra `offline`
+
+    return WhisperEar()
+
+
 def _brain(brain: EmulatedBrain, script: Path | None) -> Brain:
     from callpipe.transports.realtime.emulator import brains  # noqa: PLC0415  the extra `offline`
 
@@ -154,17 +224,43 @@ async def _place(placing: Carrier, caller: Caller, calls: int) -> list[CallRepor
     return list(await asyncio.gather(*(placing.place_call(caller, on_event=watched) for _ in range(calls))))
 
 
-async def _serve_model(brain: Brain, host: str, port: int, key: str | None) -> None:
+async def _serve_model(brain: Brain, host: str, port: int, key: str | None, faults: FaultPlan) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     try:
-        async with RealtimeEmulatorServer(lambda: brain, host=host, port=port, api_key=key) as server:
+        serving = RealtimeEmulatorServer(lambda: brain, host=host, port=port, api_key=key, faults=faults)
+        async with serving as server:
             console.print(f"The model answers at {server.url}/realtime?model=gpt-realtime-2.1", soft_wrap=True)
             await stopped.wait()
     except OSError as failure:
         explanation = f"can't listen on {host}:{port}: {failure.strerror}; choose another --port or --host"
         raise EmulationError(explanation) from None
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as failure:
+        raise EmulationError(f"--json {path} can't be written: {failure.strerror}") from None
+
+
+def _show(report: CallReport) -> None:
+    ended = f"{report.cause}, by the {report.ending.ended_by}"
+    console.print(f"{report.call_id}: {ended}", soft_wrap=True)
+    for expectation in report.expectations:
+        sign = "met" if expectation.met else "NOT MET"
+        console.print(f"  {sign:8}{expectation}", soft_wrap=True, markup=False)
+
+
+def _what_went_wrong(report: CallReport) -> list[str]:
+    """Return what did not go well, a sentence each."""
+    wrong = list(report.shortcomings)
+    if report.cause != "hangup":
+        wrong.append(f"it ended with {report.cause}: {report.ending.explanation}")
+    if errors := report.protocol_errors:
+        wrong.append(f"the server broke the protocol {len(errors)} times, first with {errors[0]}")
+    return wrong
 
 
 def _told(report: CallReport) -> dict[str, Any]:
@@ -177,6 +273,8 @@ def _told(report: CallReport) -> dict[str, Any]:
         "first_audio_ms": report.first_audio_ms,
         "duration_s": report.ended_at - report.started_at,
         "cuts": [{"heard_ms": cut.heard_ms, "dropped_ms": cut.dropped_ms} for cut in report.cuts],
+        "expectations": [asdict(expectation) for expectation in report.expectations],
+        "heard": [asdict(words) for words in report.spoken],
         "protocol_errors": report.protocol_errors,
         "gave_up": report.gave_up,
         "worst_packet_ms": report.worst_packet_ms,

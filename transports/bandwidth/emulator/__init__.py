@@ -7,6 +7,7 @@ and returns a `CallReport`: what the caller really heard, what they said, and al
 from .caller import Caller
 from .carrier import Carrier
 from .errors import CarrierEmulatorError, InvalidBxmlError, ScriptError
+from .expectations import Expectation
 from .faults import (
     BreakStream,
     CarrierDelays,
@@ -22,6 +23,7 @@ from .ongoing import TransferTarget
 from .playout import Burst, Cut, PlayoutBuffer
 from .report import CallReport, CarrierEvent, Ending
 from .script import CallerScript, load_script, parse_script
+from .sightings import HeardWords, SeenToolCall, Sightings
 from .voice_api import EmulatedVoiceApi
 
 __all__ = [
@@ -40,6 +42,8 @@ __all__ = [
     "DoubleWebhook",
     "EmulatedVoiceApi",
     "Ending",
+    "Expectation",
+    "HeardWords",
     "InvalidBxmlError",
     "Line",
     "LiveCall",
@@ -47,6 +51,8 @@ __all__ = [
     "PlayoutBuffer",
     "Resumption",
     "ScriptError",
+    "SeenToolCall",
+    "Sightings",
     "TransferTarget",
     "load_script",
     "parse_script",

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as Xml
 from .bxml_elements import Attributes, Tree, childless, is_url, only_space, short
 from .errors import InvalidBxmlError
 from .verbs import (
+    Gather,
     Hangup,
     Pause,
     PlayAudio,
@@ -18,7 +19,9 @@ from .verbs import (
     Redirect,
     Ring,
     SpeakSentence,
+    StartGather,
     StartStream,
+    StopGather,
     StopStream,
     Tag,
     Transfer,
@@ -192,6 +195,50 @@ def _record(element: Xml.Element, attributes: Attributes) -> Record:
     )
 
 
+def _start_gather(element: Xml.Element, attributes: Attributes) -> StartGather:
+    childless(element)
+    url = attributes.url("dtmfUrl")
+    if url is None:
+        raise InvalidBxmlError("<StartGather> has no dtmfUrl")
+    return StartGather(
+        url,
+        method=attributes.method("dtmfMethod"),
+        credentials=attributes.credentials("username", "password"),
+        tag=attributes.text("tag", MAX_TAG),
+    )
+
+
+def _stop_gather(element: Xml.Element, attributes: Attributes) -> StopGather:
+    del attributes
+    childless(element)
+    return StopGather()
+
+
+def _gather(element: Xml.Element, attributes: Attributes) -> Gather:
+    return Gather(
+        _following(attributes, "gather"),
+        prompts=_prompts(element),
+        terminating_digits=attributes.text("terminatingDigits", 12) or "",
+        max_digits=int(attributes.number("maxDigits", 50, 1, 50)),
+        first_digit_timeout_s=attributes.number("firstDigitTimeout", 5, 1, 60),
+        inter_digit_timeout_s=attributes.number("interDigitTimeout", 5, 1, 60),
+        repeat_count=int(attributes.number("repeatCount", 1, 1, 100)),
+    )
+
+
+def _prompts(element: Xml.Element) -> tuple[SpeakSentence | PlayAudio, ...]:
+    only_space(element)
+    prompts: list[SpeakSentence | PlayAudio] = []
+    for child in element:
+        read = {"SpeakSentence": _speak_sentence, "PlayAudio": _play_audio}.get(child.tag)
+        if read is None:
+            raise InvalidBxmlError(f"<Gather> holds <{short(child.tag)}>, which is neither speech nor audio")
+        attributes = Attributes(child)
+        prompts.append(read(child, attributes))
+        attributes.none_left()
+    return tuple(prompts)
+
+
 def _pause(element: Xml.Element, attributes: Attributes) -> Pause:
     childless(element)
     return Pause(attributes.number("duration", 1.0, 0.1, MAX_PAUSE_S))
@@ -227,6 +274,9 @@ _VERBS: Mapping[str, Callable[[Xml.Element, Attributes], Verb]] = {
     "Ring": _ring,
     "Transfer": _transfer,
     "Record": _record,
+    "StartGather": _start_gather,
+    "StopGather": _stop_gather,
+    "Gather": _gather,
     "Tag": _tag,
     "Hangup": _hangup,
 }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
 
 from . import webhooks
 from .bxml_runner import BxmlRunner
 from .caller import Caller
 from .errors import CallbackFailedError
+from .hearing import Hearing
+from .keypad import Keypad
 from .leg import CallLeg
 from .live_call import LiveCall
 from .ongoing import OngoingCall
@@ -18,6 +21,13 @@ from .verb_performer import VerbPerformer
 
 Answered = Callable[[LiveCall], None]
 Over = Callable[[str], None]
+
+
+class BxmlDocument(NamedTuple):
+    """A call's first document, and where it came from."""
+
+    content: bytes
+    url: str
 
 
 async def run_call(call: OngoingCall, caller: Caller, *, answered: Answered, over: Over) -> None:
@@ -31,17 +41,13 @@ async def run_call(call: OngoingCall, caller: Caller, *, answered: Answered, ove
     """
     settings, facts, report = call.settings, call.facts, call.report
     try:
-        document, url = await _first_document(call)
+        first = await _first_document(call)
     except CallbackFailedError as error:
         report.ending = Ending("callback-error", "carrier", error.explanation)
         report.ended_at = settings.clock()
     else:
-        answered_at = report.answered_at = settings.clock()
-        facts.answered = call.now_utc()
-        call.timeline.note("answered")
-        leg = CallLeg(caller, settings.line, call.timeline, clock=settings.clock, started_at=answered_at)
         try:
-            report.ending = await _talk(call, leg, document, url, answered)
+            await _converse(call, caller, first, answered)
         finally:
             over(facts.call_id)
     ending = report.ending
@@ -51,8 +57,8 @@ async def run_call(call: OngoingCall, caller: Caller, *, answered: Answered, ove
         call.tell(settings.status_url, payload, credentials=settings.credentials)
 
 
-async def _first_document(call: OngoingCall) -> tuple[bytes, str]:
-    """Return the first document and where it came from.
+async def _first_document(call: OngoingCall) -> BxmlDocument:
+    """Return the first document.
 
     Raises:
         CallbackFailedError: It can't be had, not from the fallback URL either.
@@ -61,20 +67,47 @@ async def _first_document(call: OngoingCall) -> tuple[bytes, str]:
     payload = webhooks.initiate(call.facts, call.now_utc())
     url = settings.initiate_url
     try:
-        return await call.delivery.ask(url, payload, credentials=settings.credentials), url
+        return BxmlDocument(await call.delivery.ask(url, payload, credentials=settings.credentials), url)
     except CallbackFailedError:
         if settings.initiate_fallback_url is None:
             raise
     url = settings.initiate_fallback_url
-    return await call.delivery.ask(url, payload, credentials=settings.credentials), url
+    return BxmlDocument(await call.delivery.ask(url, payload, credentials=settings.credentials), url)
 
 
-async def _talk(call: OngoingCall, leg: CallLeg, document: bytes, url: str, answered: Answered) -> Ending:
-    """Run the documents while the caller is on the line; return who ended the call, and why."""
+async def _converse(call: OngoingCall, caller: Caller, first: BxmlDocument, answered: Answered) -> None:
+    """Hold an answered call, and judge what the caller expected of it."""
+    settings, report = call.settings, call.report
+    answered_at = report.answered_at = settings.clock()
+    call.facts.answered = call.now_utc()
+    call.timeline.note("answered")
+    keypad = Keypad(call)
+    hearing = Hearing(caller.ear, call.sightings, settings.run_blocking, call.tasks)
+    leg = CallLeg(
+        caller,
+        settings.line,
+        call.timeline,
+        clock=settings.clock,
+        started_at=answered_at,
+        sightings=call.sightings,
+        press=keypad.press,
+        bot_spoke=hearing.bot_spoke,
+    )
     streams = MediaStreams(call, leg)
-    runner = BxmlRunner(call, VerbPerformer(call, streams, leg), url)
+    runner = BxmlRunner(call, VerbPerformer(call, streams, leg, keypad), first.url)
     answered(LiveCall(call.facts.call_id, runner, streams))
-    running = call.tasks.create_task(runner.run(document))
+    report.ending = await _talk(call, leg, streams, runner.run(first.content))
+    await hearing.finish()
+    leg.judge(report)
+    report.spoken = call.sightings.words
+    report.tool_calls = call.sightings.tool_calls
+
+
+async def _talk(
+    call: OngoingCall, leg: CallLeg, streams: MediaStreams, documents: Coroutine[Any, Any, Ending]
+) -> Ending:
+    """Run the documents while the caller is on the line; return who ended the call, and why."""
+    running = call.tasks.create_task(documents)
     talking = call.tasks.create_task(leg.run())
     try:
         await asyncio.wait(

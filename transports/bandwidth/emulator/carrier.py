@@ -16,11 +16,13 @@ from ...speech.interfaces import Voice
 from ...websocket import Connect
 from .call import run_call
 from .caller import Caller
+from .expectations import check_expectations
 from .faults import CarrierDelays, CarrierFaults
 from .line import Line
 from .live_call import LiveCall
 from .ongoing import CarrierSettings, OngoingCall, RunBlocking, TransferTarget
 from .report import CallReport, CarrierEvent, Timeline
+from .sightings import Sightings
 from .verbs import Credentials
 from .voice_api import EmulatedVoiceApi
 from .webhook_delivery import WebhookDelivery
@@ -111,6 +113,7 @@ class Carrier:
         from_: str = CALLER_NUMBER,
         to: str = CALLED_NUMBER,
         on_event: Callable[[CarrierEvent], None] | None = None,
+        sightings: Sightings | None = None,
     ) -> CallReport:
         """Place a call and return when it is over, all its webhooks answered or given up.
 
@@ -119,11 +122,14 @@ class Carrier:
             from_: Their number, E.164.
             to: The number they call, E.164.
             on_event: Called at once with everything that happens.
+            sightings: Filled by whoever runs the server too, for expectations that a carrier can't judge.
 
         Raises:
-            ScriptError: A WAV file of the caller's script can't be read.
+            ScriptError: A WAV file of the caller's script can't be read, or it expects what nobody can judge.
         """
         settings = self._settings
+        sightings = sightings or Sightings()
+        check_expectations(caller.script, sightings, has_ear=caller.ear is not None)
         await settings.run_blocking(caller.rehearse)
         timeline = Timeline(settings.clock, on_event)
         call_id = f"c-{uuid4()}"
@@ -146,7 +152,7 @@ class Carrier:
                 clock=settings.clock,
             )
             async with asyncio.TaskGroup() as tasks:
-                ongoing = OngoingCall(settings, facts, delivery, timeline, tasks, report)
+                ongoing = OngoingCall(settings, facts, delivery, timeline, tasks, report, sightings)
                 await run_call(ongoing, caller, answered=self._answered, over=self._over)
         return report
 

@@ -10,9 +10,10 @@ from ...audio.g711 import decode_mulaw, encode_mulaw
 from .caller import PACKET_BYTES, SILENT_PACKET, Caller, Performance
 from .line import BurstLoss, Line, PacketClock
 from .listener import Listener
-from .narrowband import BYTES_PER_SAMPLE
+from .narrowband import BYTES_PER_SAMPLE, SAMPLE_RATE
 from .playout import PlayoutBuffer
 from .report import CallReport, Timeline
+from .sightings import Sightings
 
 
 class PacketTaker(Protocol):
@@ -32,6 +33,10 @@ class CallLeg:
         timeline: Where is noted what is said and heard.
         clock: Monotonic seconds.
         started_at: When the call was answered, by this clock.
+        sightings: What else is known of the call; the caller's expectations look there.
+        press: Called with each key the caller presses.
+        bot_spoke: Called with each burst of the bot's speech, PCM16 at 8 kHz, when it is over, and with the
+            milliseconds that had been heard when it began.
 
     Attributes:
         playout: What the caller hears.
@@ -39,7 +44,16 @@ class CallLeg:
     """
 
     def __init__(
-        self, caller: Caller, line: Line, timeline: Timeline, *, clock: Callable[[], float], started_at: float
+        self,
+        caller: Caller,
+        line: Line,
+        timeline: Timeline,
+        *,
+        clock: Callable[[], float],
+        started_at: float,
+        sightings: Sightings | None = None,
+        press: Callable[[str], None] = lambda _key: None,
+        bot_spoke: Callable[[bytes, float], None] = lambda _pcm, _began_ms: None,
     ) -> None:
         self._clock = clock
         self._timeline = timeline
@@ -48,8 +62,15 @@ class CallLeg:
         self._packets = PacketClock(started_at, line.drift_ppm)
         self._loss = BurstLoss(line)
         self._listener = Listener()
-        turns = caller.rehearse()
-        self._performance = Performance(turns, caller.script.linger_s, self._listener, timeline.note)
+        self._bot_spoke = bot_spoke
+        self._performance = Performance(
+            caller.rehearse(),
+            caller.script.linger_s,
+            self._listener,
+            timeline.note,
+            sightings=sightings,
+            press=press,
+        )
         self._saying: bytes | None = SILENT_PACKET
         self._heard = bytearray()
         self._said = bytearray()
@@ -79,12 +100,19 @@ class CallLeg:
         unheard_ms = self.playout.drop(self._clock())
         if unheard_ms:
             self._timeline.note("unheard", f"{unheard_ms:.0f} ms when the call ended")
+        if self._listener.speaking:
+            self._tell_burst()
         report.heard = bytes(self._heard)
         report.said = decode_mulaw(bytes(self._said))
         report.bursts = self.playout.bursts
         report.cuts = self.playout.cuts
-        report.gave_up = self._performance.gave_up
         report.worst_packet_ms = self._worst_packet_s * 1000
+
+    def judge(self, report: CallReport) -> None:
+        """Write into the report what became of the caller's expectations; the call is over."""
+        self._performance.judge()
+        report.gave_up = self._performance.gave_up
+        report.expectations = self._performance.expectations
 
     def _packet(self, due_at: float, said: bytes) -> None:
         heard = self.playout.advance(due_at)
@@ -110,3 +138,9 @@ class CallLeg:
             self._timeline.note("bot speaks")
         elif spoke and not self._listener.speaking:
             self._timeline.note("bot quiet", f"after {self._listener.burst_ms:.0f} ms")
+            self._tell_burst()
+
+    def _tell_burst(self) -> None:
+        began_ms = self._listener.burst_began_ms or 0.0
+        first = round(began_ms * SAMPLE_RATE / 1000) * BYTES_PER_SAMPLE
+        self._bot_spoke(bytes(self._heard[first:]), began_ms)

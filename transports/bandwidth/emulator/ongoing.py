@@ -14,6 +14,7 @@ from ...websocket import Connect
 from .faults import CarrierDelays, CarrierFaults
 from .line import Line
 from .report import CallReport, Timeline
+from .sightings import Sightings
 from .verbs import Credentials
 from .webhook_delivery import WebhookDelivery
 from .webhooks import CallFacts, Payload
@@ -90,6 +91,7 @@ class OngoingCall:
         timeline: Where what happens is noted.
         tasks: What runs beside the call; none of it outlives the call.
         report: Filled in as the call goes on.
+        sightings: What else is known of it, for the caller's expectations.
     """
 
     settings: CarrierSettings
@@ -98,6 +100,7 @@ class OngoingCall:
     timeline: Timeline
     tasks: asyncio.TaskGroup
     report: CallReport
+    sightings: Sightings = field(default_factory=Sightings)
 
     def now_utc(self) -> datetime:
         """Return the time of day, as far from the call's start as the clock says."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
+from .expectations import Expectation
 from .measures import Resumption, longest_silence_ms, resumptions
 from .narrowband import BYTES_PER_SAMPLE, SAMPLE_RATE
 from .playout import Burst, Cut
+from .sightings import HeardWords, SeenToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,9 @@ class CallReport:
         recorded: What each Record verb recorded, PCM16 at 8 kHz.
         protocol_errors: What the server did that the protocol does not allow.
         gave_up: The step of the script at which the caller lost patience, None when they never did.
+        expectations: What became of what the caller expected.
+        spoken: What the bot said, as far as somebody understood it.
+        tool_calls: The tools the bot's model called, as far as somebody saw them.
         worst_packet_ms: How much too late a packet was sent at the worst: more than some milliseconds, and this
             machine was too busy for the other figures to mean much.
     """
@@ -107,6 +112,9 @@ class CallReport:
     recorded: list[bytes] = field(default_factory=list[bytes], repr=False)
     protocol_errors: list[str] = field(default_factory=list[str])
     gave_up: str | None = None
+    expectations: list[Expectation] = field(default_factory=list[Expectation])
+    spoken: list[HeardWords] = field(default_factory=list[HeardWords])
+    tool_calls: list[SeenToolCall] = field(default_factory=list[SeenToolCall])
     worst_packet_ms: float = 0.0
 
     @property
@@ -147,6 +155,12 @@ class CallReport:
             for at, default in ((since, self.answered_at), (until, self.ended_at))
         )
         return longest_silence_ms((self.heard, self.said), begin_s, end_s)
+
+    @property
+    def shortcomings(self) -> list[str]:
+        """What the caller expected and did not get, a sentence each; empty when all went well."""
+        unmet = [str(expectation) for expectation in self.expectations if not expectation.met]
+        return unmet if self.gave_up is None else [*unmet, f"the caller lost patience at {self.gave_up}"]
 
     def named(self, name: str) -> list[CarrierEvent]:
         """Return the events of one name, in order."""

@@ -1,14 +1,19 @@
-"""What a caller is to do on a call, as YAML.
+"""What a caller is to do on a call, and what they expect of the bot, as YAML.
 
 Example::
 
-    name: Asks for the opening hours
+    name: Books a table
     steps:
       - wait_for_bot: {quiet_ms: 700, deadline_s: 15}
-      - say: When do you open?
+      - say: A table for two at seven, please. My name is Rossi.
+      - expect: {tool: book_table, arguments: {party_size: 2}, within_ms: 3000}
+      - expect: {words: see you, within_ms: 5000}
       - cut_in: {after_ms: 1200, say: Never mind.}
+      - expect: {bot: quiet, within_ms: 1000}
       - silence: {ms: 500}
       - play: cough.wav
+      - press: 1#
+      - wait_for_hang_up: {deadline_s: 20}
       - hang_up
 """
 
@@ -16,10 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import ScriptError
 
@@ -76,19 +81,89 @@ class Silence(Step):
     ms: float = Field(gt=0)
 
 
+class Press(Step):
+    """Presses keys, 200 ms each: they reach a `Gather` or a `StartGather`, and are no sound on the line.
+
+    Attributes:
+        keys: Digits, * and #.
+    """
+
+    keys: str = Field(pattern=r"^[0-9*#]+$", repr=False)
+
+
+class Expect(Step):
+    """Expects something of the bot since the caller's last words, and waits for it; else the caller hangs up.
+
+    One of `words`, `tool` and `bot`.
+
+    Attributes:
+        words: The bot says these, one after the other; upper case and punctuation make no difference.
+        tool: The bot's model calls this tool.
+        arguments: With these among its arguments.
+        bot: ``speaks``, or ``quiet``: is quiet after the caller has cut in.
+        within_ms: How soon after the caller's last words, or after the call was answered, it has to begin.
+            For ``quiet`` it counts from the first of these words.
+    """
+
+    words: str | None = Field(default=None, min_length=1, repr=False)
+    tool: str | None = Field(default=None, min_length=1)
+    arguments: dict[str, Any] = Field(default={}, repr=False)
+    bot: Literal["speaks", "quiet"] | None = None
+    within_ms: float = Field(default=10_000, gt=0)
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if sum(wanted is not None for wanted in (self.words, self.tool, self.bot)) != 1:
+            raise ValueError("give one of words, tool and bot")
+        if self.arguments and self.tool is None:
+            raise ValueError("arguments go with a tool")
+        if self.words is not None and not any(letter.isalnum() for letter in self.words):
+            raise ValueError("words have a letter or a digit")
+        return self
+
+
+class WaitForHangUp(Step):
+    """Waits until the bot hangs up.
+
+    Attributes:
+        deadline_s: When the caller gives up.
+    """
+
+    deadline_s: float = Field(default=30, gt=0)
+
+
 class HangUp(Step):
     """Hangs up."""
 
 
-_STEPS: Mapping[str, type[Step]] = {
+AnyStep = Say | Play | WaitForBot | CutIn | Silence | Press | Expect | WaitForHangUp | HangUp
+
+STEPS: Mapping[str, type[AnyStep]] = {
     "say": Say,
     "play": Play,
     "wait_for_bot": WaitForBot,
     "cut_in": CutIn,
     "silence": Silence,
+    "press": Press,
+    "expect": Expect,
+    "wait_for_hang_up": WaitForHangUp,
     "hang_up": HangUp,
 }
-_FIELD_OF_PLAIN_VALUE = {"say": "text", "play": "file"}
+"""The steps, by their names in YAML."""
+
+_FIELD_OF_PLAIN_VALUE = {"say": "text", "play": "file", "press": "keys", "silence": "ms", "expect": "words"}
+_EXAMPLES = {
+    "say": "say: When do you open?",
+    "play": "play: cough.wav",
+    "wait_for_bot": "wait_for_bot: {quiet_ms: 700, deadline_s: 15}",
+    "cut_in": "cut_in: {after_ms: 1200, say: Never mind.}",
+    "silence": "silence: {ms: 500}",
+    "press": 'press: "1#"',
+    "expect": "expect: {words: see you, within_ms: 5000}",
+    "wait_for_hang_up": "wait_for_hang_up: {deadline_s: 30}",
+    "hang_up": "hang_up",
+}
+_KEYS = ("name", "steps", "linger_s")
 
 
 class CallerScript(BaseModel):
@@ -98,83 +173,144 @@ class CallerScript(BaseModel):
         name: What the script is called.
         steps: What the caller does.
         linger_s: How long the caller stays on the line after the last step, for the bot to hang up.
+        source: The file it was read from; empty when there is none.
+        lines: The line of each step in it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = "caller"
-    steps: tuple[Say | Play | WaitForBot | CutIn | Silence | HangUp, ...] = Field(min_length=1)
+    steps: tuple[AnyStep, ...] = Field(min_length=1)
     linger_s: float = Field(default=30, ge=0)
+    source: str = ""
+    lines: tuple[int, ...] = Field(default=(), repr=False)
+
+    def place(self, number: int) -> str:
+        """Return what a step is called in reports; `number` counts from 1."""
+        where = f"{self.source}:{self.lines[number - 1]}: " if number <= len(self.lines) and self.source else ""
+        return f"{where}step {number}, {step_name(self.steps[number - 1])}"
+
+
+def step_name(step: Step) -> str:
+    """Return a step's name as YAML has it."""
+    return next(name for name, model in STEPS.items() if type(step) is model)
 
 
 def load_script(path: Path) -> CallerScript:
     """Read a script from a YAML file; the paths in it are relative to the file. It blocks while it reads.
 
     Raises:
-        ScriptError: The file can't be read or is no script.
+        ScriptError: The file can't be read or is no script; the message names file, line and step.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ScriptError(f"{path} can't be read: {type(error).__name__}") from error
-    return parse_script(text, folder=path.parent)
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise ScriptError(f"{path} can't be read: {reason}") from error
+    return parse_script(text, folder=path.parent, source=str(path))
 
 
-def parse_script(text: str, *, folder: Path = Path()) -> CallerScript:
+def parse_script(text: str, *, folder: Path = Path(), source: str = "") -> CallerScript:
     """Return the script that a YAML text holds.
 
     Args:
         text: The YAML.
         folder: What the paths in it are relative to.
+        source: What errors and reports call the text: a file's name.
 
     Raises:
-        ScriptError: It is none.
+        ScriptError: It is none; the message names the line and the step.
     """
     try:
         document: object = yaml.safe_load(text)
+        lines = _lines_of_steps(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        raise ScriptError(f"the script is no YAML{f' at line {mark.line + 1}' if mark else ''}") from error
-    script = _mapping(document, "the script")
-    written = script.get("steps")
-    if not isinstance(written, list) or not written:
-        raise ScriptError("the script has no list of steps")
-    steps = [_step(number, step, folder) for number, step in enumerate(cast("list[object]", written), 1)]
-    return _validated(CallerScript, {**script, "steps": steps}, "the script")
+        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
+        raise ScriptError(
+            f"{source or 'the script'}{f':{mark.line + 1}' if source and mark else ''}: no YAML"
+            f"{f' at line {mark.line + 1}' if mark and not source else ''}{f', {problem}' if problem else ''}"
+        ) from error
+    return _Reader(source, folder, lines).script(document)
 
 
-def _step(number: int, written: object, folder: Path) -> Step:
-    what = f"step {number}"
-    if isinstance(written, str):
-        written = {written: {}}
-    mapping = _mapping(written, what)
-    if len(mapping) != 1:
-        raise ScriptError(f"{what} must have one name, and has {len(mapping)}")
-    name, value = next(iter(mapping.items()))
-    model = _STEPS.get(name)
-    if model is None:
-        raise ScriptError(f"{what} is none of {', '.join(_STEPS)}")
-    plain = _FIELD_OF_PLAIN_VALUE.get(name)
+def _lines_of_steps(text: str) -> tuple[int, ...]:
+    """Return the line of each step, as far as there are steps."""
+    root = yaml.compose(text, yaml.SafeLoader)
+    if isinstance(root, yaml.MappingNode):
+        for key, value in cast("list[tuple[yaml.Node, yaml.Node]]", root.value):
+            if (
+                isinstance(key, yaml.ScalarNode)
+                and key.value == "steps"
+                and isinstance(value, yaml.SequenceNode)
+            ):
+                return tuple(step.start_mark.line + 1 for step in cast("list[yaml.Node]", value.value))
+    return ()
+
+
+class _Reader:
+    """Turns a YAML document into a script, and says where it is wrong."""
+
+    def __init__(self, source: str, folder: Path, lines: tuple[int, ...]) -> None:
+        self._source = source
+        self._folder = folder
+        self._lines = lines
+
+    def script(self, document: object) -> CallerScript:
+        what = self._source or "the script"
+        script = _mapping(document)
+        if script is None:
+            raise ScriptError(f"{what} is no mapping of names to values; it begins with steps:")
+        if unknown := [key for key in script if key not in _KEYS]:
+            raise ScriptError(f"{what} has {unknown[0]!r}; a script has {', '.join(_KEYS)}")
+        written = script.get("steps")
+        if not isinstance(written, list) or not written:
+            raise ScriptError(f"{what} has no list of steps; write one below steps:, such as - hang_up")
+        steps = [self._step(number, step) for number, step in enumerate(cast("list[object]", written), 1)]
+        values = {**script, "steps": steps, "source": self._source, "lines": self._lines}
+        return _validated(CallerScript, values, what, "")
+
+    def _step(self, number: int, written: object) -> Step:
+        line = self._lines[number - 1] if number <= len(self._lines) else None
+        where = f"{self._source}:{line}: " if self._source and line else ""
+        what = f"{where}step {number}"
+        mapping = {written: None} if isinstance(written, str) else _mapping(written)
+        if mapping is None or len(mapping) != 1:
+            raise ScriptError(f"{what} must have one name, such as - {_EXAMPLES['say']}")
+        name, value = next(iter(mapping.items()))
+        model = STEPS.get(name)
+        if model is None:
+            raise ScriptError(f"{what} is {name[:40]!r}, which is none of {', '.join(STEPS)}")
+        values = _values(name, value)
+        if values is None:
+            raise ScriptError(f"{what}, {name}, has a value it does not take; write - {_EXAMPLES[name]}")
+        step = _validated(model, values, f"{what}, {name},", f"; write it like - {_EXAMPLES[name]}")
+        return Play(file=self._folder / step.file) if isinstance(step, Play) else step
+
+
+def _values(name: str, value: object) -> Mapping[str, object] | None:
+    """Return a step's fields; None when what stands there is no way to write them."""
     if value is None:
-        value = {}
-    elif plain is not None and not isinstance(value, dict):
-        value = {plain: value}
-    step = _validated(model, _mapping(cast("object", value), what), f"{what}, {name},")
-    return Play(file=folder / step.file) if isinstance(step, Play) else step
+        return {}
+    if isinstance(value, dict):
+        return _mapping(cast("object", value))
+    plain = _FIELD_OF_PLAIN_VALUE.get(name)
+    return None if plain is None or isinstance(value, list) else {plain: value}
 
 
-def _mapping(value: object, what: str) -> Mapping[str, object]:
-    if not isinstance(value, dict) or not all(
-        isinstance(name, str) for name in cast("dict[object, object]", value)
-    ):
-        raise ScriptError(f"{what} is no mapping of names to values")
-    return cast("Mapping[str, object]", value)
+def _mapping(value: object) -> Mapping[str, object] | None:
+    if not isinstance(value, dict):
+        return None
+    mapping = cast("dict[object, object]", value)
+    return cast("Mapping[str, object]", value) if all(isinstance(key, str) for key in mapping) else None
 
 
-def _validated(model: type[Model], values: Mapping[str, object], what: str) -> Model:
+def _validated(model: type[Model], values: Mapping[str, object], what: str, mend: str) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as invalid:
         error = invalid.errors(include_input=False)[0]
         where = ".".join(str(part) for part in error["loc"])
-        raise ScriptError(f"{what} has a wrong {where}: {error['msg'].lower()}") from invalid
+        said = error["msg"].removeprefix("Value error, ")
+        wrong = f"has a wrong {where}: {said.lower()}" if where else f"is wrong: {said}"
+        raise ScriptError(f"{what} {wrong}{mend}") from invalid

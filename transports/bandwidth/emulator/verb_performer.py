@@ -9,12 +9,14 @@ from ...audio.formats import PCM_8K
 from ...audio.g711 import decode_mulaw
 from . import webhooks
 from .errors import PlayoutFullError
+from .keypad import Keypad
 from .leg import CallLeg
 from .line import PTIME_MS
 from .ongoing import OngoingCall, TransferTarget
 from .speech import spoken, unspoken
 from .streams import MediaStreams
 from .verbs import (
+    Gather,
     Hangup,
     Pause,
     PlayAudio,
@@ -22,7 +24,9 @@ from .verbs import (
     Redirect,
     Ring,
     SpeakSentence,
+    StartGather,
     StartStream,
+    StopGather,
     StopStream,
     Tag,
     Transfer,
@@ -45,10 +49,12 @@ class VerbPerformer:
         call: The call.
         streams: Its media streams.
         leg: The caller's leg.
+        keypad: The caller's keys.
     """
 
-    def __init__(self, call: OngoingCall, streams: MediaStreams, leg: CallLeg) -> None:
+    def __init__(self, call: OngoingCall, streams: MediaStreams, leg: CallLeg, keypad: Keypad) -> None:
         self._call = call
+        self._keypad = keypad
         self._streams = streams
         self._leg = leg
 
@@ -71,17 +77,37 @@ class VerbPerformer:
             case SpeakSentence(text=text):
                 await self._speak(text)
             case PlayAudio():
-                self._call.timeline.note("carrier plays", f"a file, as {PLAYED_S:g} s of silence")
-                await asyncio.sleep(PLAYED_S)
+                await self._play()
             case Tag(tag=tag):
                 self._call.facts.tag = tag
             case Transfer():
                 return await self._transfer(verb)
             case Record():
                 return await self._record(verb, url)
+            case StartGather() | StopGather():
+                self._keypad.tell(verb, url)
+            case Gather():
+                return await self._gather(verb)
             case Redirect() | Hangup():
                 raise AssertionError("the runner's own")
         return None
+
+    async def _play(self) -> None:
+        self._call.timeline.note("carrier plays", f"a file, as {PLAYED_S:g} s of silence")
+        await asyncio.sleep(PLAYED_S)
+
+    async def _gather(self, verb: Gather) -> Asks | None:
+        """Speak and wait for keys; the first key silences what is spoken."""
+
+        async def prompt() -> None:
+            for one in verb.prompts:
+                await (self._speak(one.text) if isinstance(one, SpeakSentence) else self._play())
+
+        digits, terminating_digit = await self._keypad.gather(verb, prompt)
+        if verb.then is None:
+            return None
+        call = self._call
+        return verb.then, webhooks.gather(call.facts, call.now_utc(), digits, terminating_digit)
 
     async def _speak(self, text: str) -> None:
         settings, playout = self._call.settings, self._leg.playout

@@ -129,6 +129,51 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class StartGather:
+    """Tells of each key from now on, beside the other verbs.
+
+    Attributes:
+        url: Where the `dtmf` webhooks go.
+        method: GET or POST.
+        credentials: For these webhooks.
+        tag: What they carry.
+    """
+
+    url: str
+    method: str = "POST"
+    credentials: Credentials | None = None
+    tag: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StopGather:
+    """Ends what `StartGather` began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Waits for keys, while it speaks, and fetches the next document with them.
+
+    Attributes:
+        then: Where the digits go and the next document comes from; None goes on with the next verb.
+        prompts: What is spoken meanwhile; the first key silences it.
+        terminating_digits: Keys that end it.
+        max_digits: Keys after which it ends.
+        first_digit_timeout_s: How long it waits for the first key.
+        inter_digit_timeout_s: How long it waits for each further one.
+        repeat_count: How often it speaks and waits when nothing is pressed.
+    """
+
+    then: Redirect | None
+    prompts: tuple[SpeakSentence | PlayAudio, ...] = ()
+    terminating_digits: str = ""
+    max_digits: int = 50
+    first_digit_timeout_s: float = 5.0
+    inter_digit_timeout_s: float = 5.0
+    repeat_count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Tag:
     """Sets the tag that all later webhooks carry."""
 
@@ -148,7 +193,7 @@ class Hangup:
 
 Verb = (
     StartStream | StopStream | Redirect | Pause | SpeakSentence | PlayAudio | Ring | Transfer | Record
-    | Tag | Hangup
+    | StartGather | StopGather | Gather | Tag | Hangup
 )  # fmt: skip
 
 

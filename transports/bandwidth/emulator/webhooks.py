@@ -96,6 +96,16 @@ def redirect(call: CallFacts, now: datetime) -> Payload:
     return call.payload("redirect", now)
 
 
+def gather(call: CallFacts, now: datetime, digits: str, terminating_digit: str) -> Payload:
+    """Return what asks for the document that follows a Gather."""
+    return call.payload("gather", now, {"digits": digits, "terminatingDigit": terminating_digit})
+
+
+def dtmf(call: CallFacts, now: datetime, digit: str, tag: str | None) -> Payload:
+    """Return what tells of a key that was pressed while a StartGather was in force."""
+    return call.payload("dtmf", now, {"digit": digit} | ({"tag": tag} if tag else {}))
+
+
 def disconnect(call: CallFacts, now: datetime, cause: str, explanation: str = "") -> Payload:
     """Return what tells of a call's end."""
     more: Payload = {"endTime": timestamp(now), "cause": cause}

@@ -119,7 +119,7 @@ def test_gives_up_when_the_bot_says_nothing() -> None:
     call = Rehearsal("steps: [{say: x}, {wait_for_bot: {deadline_s: 2}}, {say: y}]")
     packets = call.packets(110)
     assert packets.index(None) == 105
-    assert call.performance.gave_up == "step 2, WaitForBot"
+    assert call.performance.gave_up == "step 2, wait_for_bot"
     assert call.notes == ["caller says", "caller gives up"]
 
 
@@ -141,6 +141,7 @@ def test_plays_a_wav_file_of_any_rate_and_channels(tmp_path: Path) -> None:
     write_wav(tmp_path / "a.wav", rate=44_100, channels=2)
     script = parse_script("steps: [{play: a.wav}]", folder=tmp_path)
     (turn,) = Caller(script).rehearse()
+    assert turn is not None
     assert len(turn.audio) == 800
 
 

@@ -218,7 +218,7 @@ def test_a_call_lasts_no_longer_than_the_carrier_allows(kit: Kit) -> None:
 def test_a_caller_who_is_not_answered_gives_up(kit: Kit) -> None:
     server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait)}, silent_bot)
     report = kit.place(server, "steps: [{wait_for_bot: {deadline_s: 2}}, {say: x}]")
-    assert report.gave_up == "step 1, WaitForBot"
+    assert report.gave_up == "step 1, wait_for_bot"
     assert report.ending.ended_by == "caller"
 
 
