@@ -6,14 +6,12 @@ import hashlib
 import importlib.util
 import re
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from callpipe.transports.errors import CallpipeError
-
+from .bot_faults import loading_error
 from .bot_profile import BotProfile
 from .errors import BotLoadError
 
@@ -101,17 +99,6 @@ def load_bot(path: Path) -> Bot:
     return bot
 
 
-def loading_error(path: Path, failure: Exception) -> BotLoadError:
-    """Return the error that names the line of a bot file at which something failed."""
-    if isinstance(failure, BotLoadError):
-        return failure
-    lines = [
-        entry.lineno for entry in traceback.extract_tb(failure.__traceback__) if entry.filename == str(path)
-    ]
-    explanation = str(failure) if isinstance(failure, CallpipeError) else f"{type(failure).__name__}: {failure}"
-    return BotLoadError(path, lines[-1] if lines else None, explanation)
-
-
 def _import(path: Path) -> ModuleType:
     name = f"callpipe_bot_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -121,16 +108,7 @@ def _import(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except SyntaxError as broken:
-        raise BotLoadError(path, broken.lineno, f"{broken.msg}") from None
-    except Exception as failure:
+    except (Exception, SystemExit) as failure:
         # A bot file may raise anything while it is imported.
-        raise BotLoadError(path, _line_in(path, failure), f"{type(failure).__name__}: {failure}") from failure
+        raise loading_error(path, failure) from failure
     return module
-
-
-def _line_in(path: Path, failure: BaseException) -> int | None:
-    lines = [
-        entry.lineno for entry in traceback.extract_tb(failure.__traceback__) if entry.filename == str(path)
-    ]
-    return lines[-1] if lines else None

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 import uvloop
@@ -57,8 +57,16 @@ def main() -> None:
     try:
         app()
     except CallpipeError as error:
-        Console(stderr=True, highlight=False).print(f"callpipe: {error}", soft_wrap=True, markup=False)
-        sys.exit(1)
+        _refuse(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _refuse(f"{error.filename}: {error.strerror}")
+
+
+def _refuse(sentence: str) -> NoReturn:
+    Console(stderr=True, highlight=False).print(f"callpipe: {sentence}", soft_wrap=True, markup=False)
+    sys.exit(1)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """A bot file that can't be used gives one sentence with file and line."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,24 @@ def test_a_file_that_is_no_python_is_refused(tmp_path: Path) -> None:
         ("import nobody_has_this", ":1: ModuleNotFoundError: No module named 'nobody_has_this'"),
         ("x = 1\nx = 1 / 0", ":2: ZeroDivisionError: division by zero"),
         ("def f(:", ":1: invalid syntax"),
+        ("import sys\n\nsys.exit(3)", ":3: the file ends Python: SystemExit"),
+        (
+            "import json\njson.loads('{')",
+            ":2: JSONDecodeError: Expecting property name",
+        ),
+        ("raise ValueError('one\\ntwo')", ":1: ValueError: one two"),
+        (
+            "from callpipe.processors.tools import tool\n\n\n@tool\ndef open_door() -> str:\n    return 'x'\n",
+            ":4: tool open_door: it has no docstring",
+        ),
+        (
+            "from callpipe.transports.realtime import RealtimeSettings\nRealtimeSettings(voise='cedar')",
+            ":2: RealtimeSettings: there is no setting 'voise'; did you mean 'voice'?",
+        ),
+        (
+            "from callpipe.transports.realtime import RealtimeSettings\nRealtimeSettings(speed=9)",
+            ":2: RealtimeSettings: speed = 9: Input should be less than or equal to 1.5",
+        ),
         ("x = 1", ": the file has no Bot; it takes one: bot = Bot('concierge')"),
         (GOOD + "other = Bot('other')", ": the file has 2 Bots; it takes one: bot = Bot('concierge')"),
         (
@@ -58,6 +77,30 @@ def test_a_file_that_is_no_python_is_refused(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, content: str, sentence: str) -> None:
     assert refusal(written(tmp_path, content)).startswith(sentence)
+
+
+def test_what_is_wrong_in_a_file_beside_it_is_said_with_that_files_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    written(tmp_path, "x = 1\ny = x / 0", "prices_of_ours.py")
+    written(tmp_path, "def f(:", "broken_of_ours.py")
+    for name, sentence in (
+        ("prices_of_ours", ":2: ZeroDivisionError: division by zero"),
+        ("broken_of_ours", ":1: invalid syntax"),
+    ):
+        with pytest.raises(BotLoadError) as refused:
+            load_bot(written(tmp_path, f"import {name}"))
+        assert str(refused.value) == f"{tmp_path / name}.py{sentence}"
+
+
+def test_a_bot_named_by_a_relative_path_is_told_of_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, "x = 1\nx = 1 / 0")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BotLoadError, match=r"^concierge\.py:2: ZeroDivisionError"):
+        load_bot(Path("concierge.py"))
 
 
 def test_two_names_of_one_bot_are_one_bot(tmp_path: Path) -> None:

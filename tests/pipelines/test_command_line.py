@@ -96,6 +96,49 @@ def test_check_names_the_file_and_line_of_a_bot_that_fails_to_import(tmp_path: P
     assert refusal(run(tmp_path, "check", str(bot))) == f"{bot}:3: ZeroDivisionError: division by zero"
 
 
+BROKEN = {
+    "a joint that does not fit": (
+        "from callpipe.pipelines import Bot, Call, Pipeline\n"
+        "from callpipe.processors import Resampler\n"
+        "bot = Bot('broken')\n\n\n"
+        "@bot.pipeline\n"
+        "def answer(call: Call) -> Pipeline:\n"
+        "    return Pipeline([call.transport.input(), Resampler(24_000), call.transport.output()])\n",
+        ":8: Resampler does not fit behind BandwidthInput",
+    ),
+    "a tool without docstring": (
+        "from callpipe.processors.tools import tool\n\n\n@tool\ndef open_door() -> str:\n    return 'x'\n",
+        ":4: tool open_door: it has no docstring",
+    ),
+    "a setting that does not exist": (
+        "from callpipe.pipelines import Bot, Call, Pipeline, realtime_call\n"
+        "bot = Bot('broken')\n\n\n"
+        "@bot.pipeline\n"
+        "def answer(call: Call) -> Pipeline:\n"
+        "    return realtime_call(call, instructions='Be brief.', voise='cedar')\n",
+        ":7: RealtimeSettings: there is no setting 'voise'; did you mean 'voice'?",
+    ),
+    "an exception": (
+        "import nothing_of_this_name\n",
+        ":1: ModuleNotFoundError: No module named 'nothing_of_this_name'",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("name", ["check", "serve"])
+def test_a_broken_bot_is_one_sentence_with_file_and_line(name: str, kind: str, tmp_path: Path) -> None:
+    content, sentence = BROKEN[kind]
+    (tmp_path / "broken.py").write_text(content)
+    ran = run(tmp_path, name, "broken.py", OPENAI_API_KEY="k", **SERVING)
+    assert refusal(ran).startswith(f"broken.py{sentence}")
+
+
+def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert refusal(run(tmp_path, "calls", "list", CALLPIPE_DATA_DIR="file/data")) == "file: File exists"
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
