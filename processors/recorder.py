@@ -15,7 +15,7 @@ from pipecat.utils.errors import ErrorCategory
 
 from callpipe.transports.audio.g711 import decode_mulaw
 from callpipe.transports.frames import LineAudioFrame, LineAudioRequestFrame
-from callpipe.transports.lane import UPSTREAM, MediaProcessor
+from callpipe.transports.lane import UPSTREAM, MediaProcessor, Rest
 
 from .disk import DiskWriter, shared_writer
 from .errors import ProcessorsError
@@ -107,11 +107,10 @@ class Recorder(MediaProcessor):
             self._record(frame)
         return frame
 
-    async def pass_audio(self, frame: Frame) -> None:
+    def pass_audio(self, frame: Frame) -> Rest:
         """Pass audio on, then tell what recording it has found out."""
-        await super().pass_audio(frame)
-        if self._news:
-            await self._tell()
+        rest = super().pass_audio(frame)
+        return self._tell(after=rest) if self._news else rest
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Process a frame, then tell what recording it has found out."""
@@ -147,7 +146,9 @@ class Recorder(MediaProcessor):
             self._found_out.add(what)
             self._news.append((what, failure))
 
-    async def _tell(self) -> None:
+    async def _tell(self, *, after: Rest = None) -> None:
+        if after is not None:
+            await after
         news, self._news = self._news, []
         for what, failure in news:
             await self.push_error(what, exception=failure, category=ErrorCategory.APPLICATION)

@@ -4,7 +4,8 @@ A hop through a stock pipecat processor costs 10 to 20 microseconds: two queues,
 strings. In the lane a processor hands audio straight to the next one, in about 0.2 microseconds. All frames,
 not only audio, go that way (pipecat's direct mode), so they keep one order: with a way of its own, a new
 answer's audio would overtake the interruption before it. Where the lane meets a stock processor, audio takes
-that one's queue.
+that one's queue. Events are told to observers when they are first pushed; what nobody asked for (each further
+hop, and who processes what) is not told.
 
 Rules for whoever writes a lane processor: never await I/O in `process_event`; I/O lives in tasks the processor
 owns. `process_audio` is synchronous.
@@ -13,22 +14,53 @@ owns. `process_audio` is synchronous.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
 
 from loguru import logger
-from pipecat.frames.frames import CancelFrame, ErrorFrame, Frame, InterruptionFrame, StartFrame, SystemFrame
-from pipecat.pipeline.pipeline import Pipeline, PipelineSink
-from pipecat.pipeline.worker import PipelineWorker
+from pipecat.frames.frames import (
+    CancelFrame,
+    EndFrame,
+    ErrorFrame,
+    Frame,
+    FrameProcessorPauseFrame,
+    FrameProcessorPauseUrgentFrame,
+    FrameProcessorResumeFrame,
+    FrameProcessorResumeUrgentFrame,
+    InterruptionFrame,
+    StartFrame,
+    SystemFrame,
+)
+from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.frame_processor import FrameCallback, FrameDirection, FrameProcessor
+from pipecat.utils.errors import ErrorCategory
 
 from .audio.formats import Tracks
 from .errors import where
 from .frames import AUDIO_FRAMES
+from .neighbours import audio_goes_to, neighbour
 
 DOWNSTREAM = FrameDirection.DOWNSTREAM
 UPSTREAM = FrameDirection.UPSTREAM
 
 MAX_HELD_FRAMES = 1_000
 """Frames that may wait for the start of the pipeline: 20 s of audio."""
+
+PIPECATS_OWN = (
+    StartFrame,
+    EndFrame,
+    CancelFrame,
+    ErrorFrame,
+    InterruptionFrame,
+    FrameProcessorPauseFrame,
+    FrameProcessorPauseUrgentFrame,
+    FrameProcessorResumeFrame,
+    FrameProcessorResumeUrgentFrame,
+)
+"""Frames that pipecat itself acts on in every processor: they take its way through all of them."""
+
+Rest: TypeAlias = Coroutine[Any, Any, None] | None
+"""What passing audio on has left to be awaited: usually nothing."""
 
 
 class MediaProcessor(FrameProcessor):
@@ -43,8 +75,12 @@ class MediaProcessor(FrameProcessor):
             name=name, enable_direct_mode=True
         )
         self._lane_open = False
-        self._lane_observed = False
+        self._lane_audio_watched = False
+        self._lane_events_watched = True
+        self._lane_give: Callable[[Frame], Rest] = _nowhere
         self._lane_next: FrameProcessor | None = None
+        self._lane_previous: FrameProcessor | None = None
+        self._lane_passing: Frame | None = None
         self._lane_held: deque[tuple[Frame, FrameDirection, FrameCallback | None]] = deque()
         self._lane_failures = 0
         self._lane_interrupted_at_id = 0
@@ -68,6 +104,36 @@ class MediaProcessor(FrameProcessor):
         """Process a frame that is not audio. By default it is passed on."""
         await self.push_frame(frame, direction)
 
+    # Audio.
+
+    def take_audio(self, frame: Frame) -> Rest:
+        """Take audio from the processor before, at once where that is possible."""
+        if not self._lane_open or self._lane_audio_watched:
+            return self.queue_frame(frame)
+        if self._is_cut_off(frame):
+            return None
+        return self.pass_audio(frame)
+
+    def pass_audio(self, frame: Frame) -> Rest:
+        """Process an audio frame and hand what follows to the next processor."""
+        try:
+            following = self.process_audio(frame)
+        except Exception as failure:  # noqa: BLE001  a bot author's processor may raise anything; audio goes on
+            return self._audio_failed(failure)
+        return None if following is None else self._lane_give(following)
+
+    def hand_on_audio(self, frame: Frame) -> Rest:
+        """Hand audio of our own to the next processor, once StartFrame has passed."""
+        return self._lane_give(frame)
+
+    async def push_audio(self, frame: Frame) -> None:
+        """Hand audio of our own to the next processor, and await what that leaves to be awaited."""
+        rest = self._lane_give(frame)
+        if rest is not None:
+            await rest
+
+    # Every other frame, and audio that somebody watches.
+
     async def queue_frame(
         self,
         frame: Frame,
@@ -77,44 +143,27 @@ class MediaProcessor(FrameProcessor):
         """Take a frame from a neighbour: at once, and audio without any ceremony."""
         if not self._lane_open:
             await self._before_start(frame, direction, callback)
-        elif frame.id < self._lane_interrupted_at_id and _is_interruptible(frame):
-            # A stock processor's queue lets an interruption overtake the frames before it (pipecat counts a
-            # frame's id up, so they are known by it). They belong to the answer that was cut off.
+        elif self._is_cut_off(frame):
             return
-        elif (
-            direction is DOWNSTREAM
-            and callback is None
-            and isinstance(frame, AUDIO_FRAMES)
-            and not self._lane_observed
-        ):
-            await self.pass_audio(frame)
-        else:
+        elif callback is not None or isinstance(frame, PIPECATS_OWN):
             if isinstance(frame, InterruptionFrame):
                 self._lane_interrupted_at_id = frame.id
             await super().queue_frame(frame, direction, callback)
             if isinstance(frame, CancelFrame):
                 self._lane_open = False
-
-    async def pass_audio(self, frame: Frame) -> None:
-        """Process an audio frame and hand what follows to the next processor."""
-        try:
-            following = self.process_audio(frame)
-        except Exception as failure:  # noqa: BLE001  a bot author's processor may raise anything; audio goes on
-            await self._audio_failed(failure)
-            return
-        if following is not None and self._lane_next is not None:
-            await self._lane_next.queue_frame(following, DOWNSTREAM)
-
-    async def push_audio(self, frame: Frame) -> None:
-        """Hand audio of our own to the next processor, once StartFrame has passed."""
-        if self._lane_observed:
-            await self.push_frame(frame)
-        elif self._lane_next is not None:
-            await self._lane_next.queue_frame(frame, DOWNSTREAM)
+        elif direction is DOWNSTREAM and not self._lane_audio_watched and isinstance(frame, AUDIO_FRAMES):
+            rest = self.pass_audio(frame)
+            if rest is not None:
+                await rest
+        elif self._lane_events_watched:
+            await super().queue_frame(frame, direction, callback)
+        else:
+            await self._take_event(frame, direction)
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Process a frame as pipecat calls it: events, and audio that somebody observes."""
-        await super().process_frame(frame, direction)
+        """Process a frame as pipecat calls it: events, and audio that somebody watches."""
+        if self._lane_events_watched or isinstance(frame, PIPECATS_OWN):
+            await super().process_frame(frame, direction)
         if direction is DOWNSTREAM and isinstance(frame, AUDIO_FRAMES):
             following = self.process_audio(frame)
             if following is not None:
@@ -122,14 +171,48 @@ class MediaProcessor(FrameProcessor):
         else:
             await self.process_event(frame, direction)
 
+    async def push_frame(self, frame: Frame, direction: FrameDirection = DOWNSTREAM) -> None:
+        """Push a frame to a neighbour. Observers are told of it when it is pushed for the first time."""
+        if self._lane_events_watched or isinstance(frame, PIPECATS_OWN):
+            await super().push_frame(frame, direction)
+            return
+        following = self._lane_next if direction is DOWNSTREAM else self._lane_previous
+        if following is None:
+            return
+        try:
+            if frame is not self._lane_passing:
+                await self._tell_observers(frame, direction, following)
+            await following.queue_frame(frame, direction)
+        except Exception as failure:  # noqa: BLE001  whatever a neighbour raises, this one goes on, as in pipecat
+            await self._failed("Uncaught exception", failure)
+
+    async def _take_event(self, frame: Frame, direction: FrameDirection) -> None:
+        """Process a frame that a neighbour has pushed, and so told of."""
+        before, self._lane_passing = self._lane_passing, frame
+        try:
+            if not self._cancelling:
+                await self.process_frame(frame, direction)
+        except Exception as failure:  # noqa: BLE001  a bot author's processor may raise anything, as in pipecat
+            await self._failed("Error processing frame", failure)
+        finally:
+            self._lane_passing = before
+
+    async def _tell_observers(self, frame: Frame, direction: FrameDirection, following: FrameProcessor) -> None:
+        observer = self.processor_setup.observer
+        if observer is not None:
+            now = self.get_clock().get_time()
+            await observer.on_push_frame(FramePushed(self, following, frame, direction, now))
+
+    # The start.
+
     async def _before_start(
         self, frame: Frame, direction: FrameDirection, callback: FrameCallback | None
     ) -> None:
         """Hold frames that come before StartFrame has passed, then let them follow it in their order."""
         if isinstance(frame, StartFrame):
-            self._lane_next = audio_goes_to(self._next)
+            self._find_neighbours()
             await super().queue_frame(frame, direction, callback)
-            self._lane_observed = self._somebody_observes_audio()
+            self._find_watchers()
             while self._lane_held and not self._cancelling:
                 held_frame, held_direction, held_callback = self._lane_held.popleft()
                 await super().queue_frame(held_frame, held_direction, held_callback)
@@ -141,21 +224,46 @@ class MediaProcessor(FrameProcessor):
                 self._lane_held.popleft()
             self._lane_held.append((frame, direction, callback))
 
-    def _somebody_observes_audio(self) -> bool:
-        """Whether an observer asked for every push, or an event handler for each of our frames.
+    def _find_neighbours(self) -> None:
+        self._lane_next = neighbour(self, DOWNSTREAM)
+        self._lane_previous = neighbour(self, UPSTREAM)
+        listener = audio_goes_to(self)
+        if isinstance(listener, MediaProcessor):
+            self._lane_give = listener.take_audio
+        elif listener is not None:
+            self._lane_give = listener.queue_frame
+
+    def _find_watchers(self) -> None:
+        """Find out who asked for more than each frame's first push.
 
         pipecat keeps both in private attributes; tests/transports/test_lane.py holds their names.
         """
-        observer = self.processor_setup.observer
-        observers = getattr(observer, "_observers", ())
+        observers: list[BaseObserver] = getattr(self.processor_setup.observer, "_observers", [])
         per_frame = (
             "on_before_process_frame",
             "on_after_process_frame",
             "on_before_push_frame",
             "on_after_push_frame",
         )
-        return any(one.observe_every_push for one in observers) or any(
+        self._lane_audio_watched = any(one.observe_every_push for one in observers) or any(
             self._event_handlers[name].handlers for name in per_frame
+        )
+        self._lane_events_watched = self._lane_audio_watched or any(
+            type(one).on_process_frame is not BaseObserver.on_process_frame for one in observers
+        )
+        if self._lane_audio_watched:
+            self._lane_give = self.push_frame
+
+    def _is_cut_off(self, frame: Frame) -> bool:
+        """Whether a frame belongs to an answer that was interrupted before it came.
+
+        A stock processor's queue lets an interruption overtake the frames before it. pipecat counts a frame's
+        id up, so they are known by it.
+        """
+        return (
+            frame.id < self._lane_interrupted_at_id
+            and frame.interruptible
+            and not isinstance(frame, SystemFrame)
         )
 
     async def _audio_failed(self, failure: Exception) -> None:
@@ -165,23 +273,10 @@ class MediaProcessor(FrameProcessor):
             logger.error("{}: audio frame lost, {} so far: {}", self, self._lane_failures, where(failure))
             await self.push_error(f"audio frame lost, {self._lane_failures} so far", exception=failure)
 
-
-def audio_goes_to(following: FrameProcessor | None) -> FrameProcessor | None:
-    """Return who gets the audio that is handed to a processor, or None when it can be dropped.
-
-    Behind the last processor of a pipeline stands a sink of pipecat's, where a frame costs more than in all of
-    the lane. It hands frames to what follows the pipeline, which may as well get them directly, or, in the
-    outermost pipeline, to the worker, who has no use for audio unless a handler asked for it.
-    """
-    while isinstance(following, PipelineSink):
-        owner: object = getattr(vars(following)["_downstream_push_frame"], "__self__", None)
-        if isinstance(owner, PipelineWorker):
-            return following if owner.reached_downstream_types else None
-        if not isinstance(owner, Pipeline):
-            break
-        following = owner._next  # pyright: ignore[reportPrivateUsage]
-    return following
+    async def _failed(self, what: str, failure: Exception) -> None:
+        await self.push_error(f"{what}: {failure}", exception=failure, category=ErrorCategory.UNKNOWN)
 
 
-def _is_interruptible(frame: Frame) -> bool:
-    return frame.interruptible and not isinstance(frame, SystemFrame)
+def _nowhere(_frame: Frame) -> Rest:
+    """Hand audio to nobody."""
+    return None

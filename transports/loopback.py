@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from .errors import SocketClosedError
+from .websocket import Take
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class LoopbackSocket:
         self._waiter: asyncio.Future[None] | None = None
         self._closed: SocketClosedError | None = None
         self._hung_up = False
+        self._take: Take | None = None
 
     def send(self, message: bytes | str) -> None:
         """Send a text message; see `WebSocket.send`."""
@@ -78,6 +80,10 @@ class LoopbackSocket:
         """Close both ends; see `WebSocket.close`. The peer learns of it after the line's delay."""
         del deadline_s
         self._end(code, reason)
+
+    def offer_to(self, take: Take) -> None:
+        """Offer each message that comes; see `OfferingSocket.offer_to`."""
+        self._take = take
 
     def abort(self) -> None:
         """Break the connection without a close frame."""
@@ -108,9 +114,12 @@ class LoopbackSocket:
             self._peer._arrived(message)
 
     def _arrived(self, message: str | bytes) -> None:
-        if self._closed is None:
-            self._messages.append(message)
-            self._wake()
+        if self._closed is not None:
+            return
+        if self._take is not None and not self._messages and self._take(message):
+            return
+        self._messages.append(message)
+        self._wake()
 
     def _closing(self, code: int, reason: str) -> None:
         if self._closed is None:

@@ -21,7 +21,7 @@ from pipecat.frames.frames import (
     UserStoppedSpeakingFrame,
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
-from pipecat.pipeline.pipeline import Pipeline, PipelineSink
+from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
 from pipecat.processors.audio.vad_processor import VADProcessor
@@ -29,7 +29,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame, OutputEncodedAudioFrame
-from callpipe.transports.lane import MAX_HELD_FRAMES, MediaProcessor, audio_goes_to
+from callpipe.transports.lane import MAX_HELD_FRAMES, MediaProcessor
 
 WATCHED = (
     StartFrame,
@@ -286,17 +286,6 @@ async def test_audio_skips_observers_that_want_a_frame_once_and_reaches_those_th
             assert watching.audio == expected
 
 
-async def test_audio_leaves_a_nested_pipeline_directly_and_ends_with_the_outermost() -> None:
-    source, inside, written, last = Source(), Passing(), Written(), Passing()
-    inner = Pipeline([source, inside])
-    async with running([inner, written, Pipeline([last])]):
-        await until(lambda: "Start" in written.order)
-        assert audio_goes_to(inner.processors[-1]) is written
-        assert audio_goes_to(last._next) is None  # pyright: ignore[reportPrivateUsage]
-        await source.push_audio(bot(1))
-        assert written.order[-1] == "bot 1", "handed on at once"
-
-
 @pytest.mark.parametrize("between", BETWEEN)
 async def test_audio_reaches_the_end_of_the_pipeline_where_a_handler_asked_for_it(
     between: Callable[[], list[FrameProcessor]],
@@ -363,9 +352,4 @@ def test_pipecat_still_keeps_what_the_lane_reads() -> None:
         "on_after_push_frame",
     ):
         assert handlers[name].handlers == []
-    assert hasattr(processor, "_next")
-    inner = Pipeline([processor])
-    sink = inner.processors[-1]
-    assert isinstance(sink, PipelineSink)
-    assert vars(sink)["_downstream_push_frame"] == inner.push_frame
     assert hasattr(processor, "_cancelling")

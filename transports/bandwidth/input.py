@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
@@ -27,9 +28,9 @@ from ..frames import (
     MediaStartedFrame,
     MediaStoppedFrame,
 )
-from ..lane import MediaProcessor
+from ..lane import MediaProcessor, Rest
 from ..redaction import RedactedLine, RedactionFrame
-from ..websocket import WebSocket
+from ..websocket import OfferingSocket, WebSocket
 from .line import MediaLine
 from .messages import StartMessage
 from .stream import MediaStream
@@ -73,6 +74,8 @@ class BandwidthInput(MediaProcessor):
         self._media_over = False
         self._packets_since_line_audio = 0
         self._reading: asyncio.Task[None] | None = None
+        self._busy = True  # the reading task has something in hand
+        self._passing_on: asyncio.Task[None] | None = None
 
     def formats(self, tracks: Tracks) -> Tracks:
         """The caller's track begins here, as PCMU at 8 kHz."""
@@ -98,9 +101,11 @@ class BandwidthInput(MediaProcessor):
     async def cleanup(self) -> None:
         """Stop reading."""
         await super().cleanup()
-        if self._reading is not None:
-            reading, self._reading = self._reading, None
-            await self.cancel_task(reading)  # pyright: ignore[reportUnknownMemberType]  pipecat's tasks are untyped
+        self._busy = True
+        for task in (self._reading, self._passing_on):
+            if task is not None:
+                await self.cancel_task(task)  # pyright: ignore[reportUnknownMemberType]  pipecat's tasks are untyped
+        self._reading = None
         await self._released()
 
     async def _hear_stream(self) -> None:
@@ -125,44 +130,102 @@ class BandwidthInput(MediaProcessor):
         await self._connected()
 
     async def _read(self, socket: WebSocket) -> None:
-        """Read the socket until it closes."""
+        """Read the socket until it closes: what can be passed on at once is, right as it comes."""
+        if isinstance(socket, OfferingSocket):
+            socket.offer_to(self._take)
+        self._busy = False
         while True:
             try:
                 message = await socket.receive()
             except SocketClosedError as closed:
+                self._busy = True
+                await self._passed_on()
                 await self._socket_closed(closed)
                 return
-            try:
-                await self._received(self._stream.receive(message, self._line.clock()))
-            except Exception as failure:  # noqa: BLE001  whatever one message breaks, the next one is read
-                await self._audio_failed(failure)
+            self._busy = True
+            await self._passed_on()
+            rest = self._receive(message)
+            if rest is not None:
+                await self._finish(rest)
+            self._busy = False
 
-    async def _received(self, frame: Frame | None) -> None:
+    def _take(self, message: str | bytes) -> bool:
+        """Take a message as it comes, unless one before it is still being passed on."""
+        if self._busy or self._passing_on is not None:
+            return False
+        rest = self._receive(message)
+        if rest is not None:
+            self._passing_on = self.create_task(self._finish(rest))  # pyright: ignore[reportUnknownMemberType]  see cleanup
+            self._passing_on.add_done_callback(self._is_passed_on)
+        return True
+
+    def _is_passed_on(self, _done: asyncio.Task[None]) -> None:
+        self._passing_on = None
+
+    async def _passed_on(self) -> None:
+        """Wait until what was taken before is passed on."""
+        if self._passing_on is not None:
+            await asyncio.wait([self._passing_on])
+
+    def _receive(self, message: str | bytes) -> Rest:
+        """Pass on what a message makes; what can't be done at once is returned, to be awaited."""
+        try:
+            frame = self._stream.receive(message, self._line.clock())
+            if type(frame) is InputEncodedAudioFrame and not self._stream.faults:
+                return self._heard(frame)
+        except Exception as failure:  # noqa: BLE001  whatever one message breaks, the next one is read
+            return self._audio_failed(failure)
+        return self._tell(frame) if frame is not None or self._stream.faults else None
+
+    async def _tell(self, frame: Frame | None) -> None:
+        """Pass on a message that is more than a packet of audio."""
         if self._stream.faults:
             await self._report_faults()
-        if type(frame) is InputEncodedAudioFrame:
-            await self._heard(frame)
+        if isinstance(frame, InputEncodedAudioFrame):
+            rest = self._heard(frame)
+            if rest is not None:
+                await rest
         elif isinstance(frame, MediaStoppedFrame):
             await self._media_stopped(frame)
 
-    async def _heard(self, frame: InputEncodedAudioFrame) -> None:
-        await self.push_audio(frame)
-        if self._line.tracks is not None:
-            await self._record(frame, self._line.tracks)
+    async def _finish(self, rest: Coroutine[Any, Any, None]) -> None:
+        try:
+            await rest
+        except Exception as failure:  # noqa: BLE001  whatever one message breaks, the next one is read
+            await self._audio_failed(failure)
 
-    async def _record(self, frame: InputEncodedAudioFrame, tracks: LineTracks) -> None:
+    def _heard(self, frame: InputEncodedAudioFrame) -> Rest:
+        rest = self.hand_on_audio(frame)
+        line_audio = None if self._line.tracks is None else self._record(frame, self._line.tracks)
+        if line_audio is None:
+            return rest
+        if rest is not None:
+            return self._push_after(rest, line_audio)
+        return self.hand_on_audio(line_audio)
+
+    async def _push_after(self, rest: Coroutine[Any, Any, None], line_audio: LineAudioFrame) -> None:
+        try:
+            await rest
+        finally:
+            await self.push_audio(line_audio)
+
+    def _record(self, frame: InputEncodedAudioFrame, tracks: LineTracks) -> LineAudioFrame | None:
+        """Note a packet; return both tracks' next piece when it is time."""
         audio = frame.encoded.audio
         self._line.carrier_clock.received(frame.position + len(audio), frame.received_at)
         tracks.received(frame.position, audio)
         self._packets_since_line_audio += 1
-        if self._packets_since_line_audio >= PACKETS_PER_LINE_AUDIO:
-            self._packets_since_line_audio = 0
-            await self._push_line_audio(tracks.take(frame.received_at))
+        if self._packets_since_line_audio < PACKETS_PER_LINE_AUDIO:
+            return None
+        self._packets_since_line_audio = 0
+        return self._kept(tracks.take(frame.received_at))
 
-    async def _push_line_audio(self, line_audio: LineAudio | None) -> None:
-        if line_audio is not None:
-            kept = self._redacted.silenced(line_audio, self._line.clock())
-            await self.push_audio(LineAudioFrame(kept.position, kept.caller, kept.bot))
+    def _kept(self, line_audio: LineAudio | None) -> LineAudioFrame | None:
+        """Return what may be recorded of both tracks' next piece."""
+        if line_audio is None:
+            return None
+        kept = self._redacted.silenced(line_audio, self._line.clock())
+        return LineAudioFrame(kept.position, kept.caller, kept.bot)
 
     def _note_for_recording(self, frame: Frame) -> None:
         """Note what decides which of the line may be recorded."""
@@ -195,7 +258,9 @@ class BandwidthInput(MediaProcessor):
         self._media_over = True
         self._line.ended(stopped.at)
         if self._line.tracks is not None:
-            await self._push_line_audio(self._line.tracks.finish(stopped.at))
+            line_audio = self._kept(self._line.tracks.finish(stopped.at))
+            if line_audio is not None:
+                await self.push_audio(line_audio)
         await self.push_frame(stopped)
         if not self._line.closed_by_us:
             await self._disconnected()

@@ -36,7 +36,7 @@ from ..frames import (
     PlayoutFinishedFrame,
     PlayoutStartedFrame,
 )
-from ..lane import DOWNSTREAM, UPSTREAM, MediaProcessor
+from ..lane import DOWNSTREAM, UPSTREAM, MediaProcessor, Rest
 from .line import MediaLine
 from .messages import CLEAR, PLAYOUT_FORMATS
 from .playout import MAX_PIECE_MS, MAX_WAITING_MS, Piece, WaitingAudio, piece_of, split
@@ -131,11 +131,10 @@ class BandwidthOutput(MediaProcessor):
         self._wait(split(piece))
         return None
 
-    async def pass_audio(self, frame: Frame) -> None:
+    def pass_audio(self, frame: Frame) -> Rest:
         """Pass audio on, then tell what sending it has changed."""
-        await super().pass_audio(frame)
-        if self._news:
-            await self._tell()
+        rest = super().pass_audio(frame)
+        return self._tell(after=rest) if self._news else rest
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Process a frame, then tell what it has changed."""
@@ -277,8 +276,10 @@ class BandwidthOutput(MediaProcessor):
                 logger.warning("{}: the end of the media stream has not come by", self)
         await self.push_frame(frame)
 
-    async def _tell(self) -> None:
+    async def _tell(self, *, after: Rest = None) -> None:
         """Tell the neighbours what has changed."""
+        if after is not None:
+            await after
         self._news = False
         while self._began:
             await self.push_frame(self._began.popleft(), UPSTREAM)

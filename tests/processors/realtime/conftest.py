@@ -36,7 +36,7 @@ from callpipe.transports.frames import (
     PlayoutStartedFrame,
     ToolResultFrame,
 )
-from callpipe.transports.lane import UPSTREAM, MediaProcessor
+from callpipe.transports.lane import UPSTREAM, MediaProcessor, Rest
 from callpipe.transports.loopback import LoopbackSocket, socket_pair
 from callpipe.transports.realtime.endpoints import Breakers
 from callpipe.transports.realtime.pace import Paces
@@ -195,8 +195,13 @@ class Line(Seen):
             self.began.setdefault(frame.context_id or "", PlayoutStartedFrame("", now, heard_at))
         return super().process_audio(frame)
 
-    async def pass_audio(self, frame: Frame) -> None:
-        await super().pass_audio(frame)
+    def pass_audio(self, frame: Frame) -> Rest:
+        rest = super().pass_audio(frame)
+        return rest if all(began.context_id for began in self.began.values()) else self._tell(rest)
+
+    async def _tell(self, rest: Rest) -> None:
+        if rest is not None:
+            await rest
         for context_id, began in self.began.items():
             if not began.context_id:
                 began.context_id = context_id

@@ -201,7 +201,7 @@ async def test_formats(place_call: PlaceCall) -> None:
 async def test_audio_that_is_observed_is_sent_once_too(place_call: PlaceCall) -> None:
     async with place_call() as one:
         output = one.transport.output()
-        output._lane_observed = True  # pyright: ignore[reportPrivateUsage]
+        output._lane_audio_watched = output._lane_events_watched = True  # pyright: ignore[reportPrivateUsage]
         await output.queue_frame(speech(20, "A"), DOWNSTREAM)
         await asyncio.sleep(1)
         assert letters(one.phone.order) == "A"
