@@ -116,9 +116,12 @@ class ModelLink:
         """Send messages, in order. A socket that fails is noticed by whoever reads it."""
         if self._session is None:
             return
-        with suppress(SocketClosedError, SocketBacklogError):
+        send = self._session.socket.send
+        try:
             for message in messages:
-                self._session.socket.send(message)
+                send(message)
+        except (SocketClosedError, SocketBacklogError):
+            pass
 
     def due(self, *, owing: bool) -> float | None:
         """Return when `watch` has to be called, in s; None while there is no session.

@@ -187,7 +187,7 @@ class RealtimeLLM(MediaProcessor):
             packet = EncodedAudio(audio=frame.audio, audio_format=pcm(frame.sample_rate, frame.num_channels))
         else:
             return frame
-        if packet.audio_format != self._format:
+        if packet.audio_format is not self._format and packet.audio_format != self._format:
             raise FormatMismatchError("caller", str(packet.audio_format), str(self._format))
         self._conversation.hear(packet)
         return None

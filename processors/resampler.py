@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import TypeVar
 
@@ -82,7 +83,7 @@ class Resampler(MediaProcessor):
     async def _push_tail(self) -> None:
         tail = self._bot.flush()
         if tail and self._last_of_bot is not None:
-            await self.push_frame(replace(self._last_of_bot, audio=tail, sample_rate=self._rate))
+            await self.push_audio(_with_audio(self._last_of_bot, tail, self._rate))
 
     def _resampled(self, name: str, track: _Track, frame: PcmFrame) -> PcmFrame | None:
         if frame.num_channels != 1 or frame.sample_rate not in SAMPLE_RATES:
@@ -91,7 +92,7 @@ class Resampler(MediaProcessor):
         if frame.sample_rate == track.from_rate == self._rate:
             return frame
         audio = track.resample(frame.audio, frame.sample_rate)
-        return replace(frame, audio=audio, sample_rate=self._rate) if audio else None
+        return _with_audio(frame, audio, self._rate) if audio else None
 
     def _resampled_format(self, track: str, offered: AudioFormat | None) -> AudioFormat | None:
         if offered is None:
@@ -99,6 +100,15 @@ class Resampler(MediaProcessor):
         if replace(offered, sample_rate=self._rate) != self._format or offered.sample_rate not in SAMPLE_RATES:
             raise FormatMismatchError(track, str(offered), ACCEPTED)
         return self._format
+
+
+def _with_audio(frame: PcmFrame, audio: bytes, sample_rate: int) -> PcmFrame:
+    """Return a frame's like: it keeps its id, for it takes its place, and costs a third of a new one."""
+    frame = copy.copy(frame)
+    frame.audio = audio
+    frame.sample_rate = sample_rate
+    frame.num_frames = len(audio) // 2
+    return frame
 
 
 class _Track:

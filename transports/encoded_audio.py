@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+from binascii import a2b_base64, b2a_base64
 
 from .audio.formats import PCMU_8K, AudioFormat
 
@@ -10,28 +10,27 @@ from .audio.formats import PCMU_8K, AudioFormat
 class EncodedAudio:
     """Encoded audio that is decoded from base64 only where somebody reads it.
 
-    Construct it with either `payload` (base64, as it crosses the wire) or `audio` (the encoded bytes); the
-    other is made when it is asked for.
+    Construct it with `payload` (base64, as it crosses the wire), with `audio` (the encoded bytes), or, where
+    both are at hand, with both; one that is missing is made when it is asked for.
     """
 
-    __slots__ = ("_audio", "_duration_ms", "_payload", "audio_format")
+    __slots__ = ("_audio", "_payload", "audio_format")
 
     def __init__(
         self, *, payload: str | None = None, audio: bytes | None = None, audio_format: AudioFormat = PCMU_8K
     ) -> None:
-        if (payload is None) == (audio is None):
-            raise ValueError("give either payload or audio")
+        if payload is None and audio is None:
+            raise ValueError("give payload or audio")
         self._payload = payload
         self._audio = audio
         self.audio_format = audio_format
-        self._duration_ms: float | None = None
 
     @property
     def payload(self) -> str:
         """The audio in base64. Not kept beside the bytes: a call holds seconds of audio it may send again."""
         if self._payload is not None:
             return self._payload
-        return base64.b64encode(self._audio or b"").decode("ascii")
+        return b2a_base64(self._audio or b"", newline=False).decode("ascii")
 
     @property
     def audio(self) -> bytes:
@@ -41,7 +40,7 @@ class EncodedAudio:
             ValueError: The payload is not base64.
         """
         if self._audio is None:
-            self._audio = base64.b64decode(self._payload or "", validate=True)
+            self._audio = decode_base64(self._payload or "")
         return self._audio
 
     @property
@@ -55,6 +54,16 @@ class EncodedAudio:
     @property
     def duration_ms(self) -> float:
         """How long the audio lasts."""
-        if self._duration_ms is None:
-            self._duration_ms = self.audio_format.duration_ms(self.size)
-        return self._duration_ms
+        return self.audio_format.duration_ms(self.size)
+
+
+def decode_base64(payload: str) -> bytes:
+    """Return what a text says in base64 (RFC 4648, section 4).
+
+    Raises:
+        ValueError: It is not base64.
+    """
+    audio = a2b_base64(payload, strict_mode=True)
+    if (len(audio) + 2) // 3 * 4 != len(payload):  # it takes more padding than belongs there
+        raise ValueError("excess padding")
+    return audio

@@ -9,10 +9,12 @@ Events: a `CallEventFrame` tells what happened on a call. It is what the journal
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipecat.frames.frames import AudioRawFrame, DataFrame, Frame, SystemFrame
+from pipecat.utils.utils import obj_id
 
 from .encoded_audio import EncodedAudio
 
@@ -20,8 +22,27 @@ if TYPE_CHECKING:
     from .audio.playhead import Playhead
 
 
+class _PacketFrame(Frame):
+    """A frame of which there are many: what pipecat gives each frame beforehand is made when it is asked for.
+
+    pipecat's way takes 2 microseconds a frame, this one a third of it.
+    """
+
+    pts = None
+    broadcast_sibling_id = None
+    transport_source = None
+    transport_destination = None
+
+    def __post_init__(self) -> None:
+        self.id = obj_id()
+
+    if not TYPE_CHECKING:
+        name = functools.cached_property(lambda self: f"{type(self).__name__}#{self.id}")
+        metadata = functools.cached_property(lambda self: {})
+
+
 @dataclass
-class InputEncodedAudioFrame(SystemFrame):
+class InputEncodedAudioFrame(_PacketFrame, SystemFrame):
     """A packet of the caller's audio as the carrier sent it.
 
     Attributes:
@@ -37,7 +58,7 @@ class InputEncodedAudioFrame(SystemFrame):
 
 
 @dataclass
-class OutputEncodedAudioFrame(DataFrame):
+class OutputEncodedAudioFrame(_PacketFrame, DataFrame):
     """Audio for the caller in the encoding of the wire.
 
     Attributes:
@@ -57,7 +78,7 @@ class PlayheadFrame(SystemFrame):
 
 
 @dataclass
-class LineAudioFrame(SystemFrame):
+class LineAudioFrame(_PacketFrame, SystemFrame):
     """Both tracks of the line over one interval, as the caller said and heard it; for the recorder.
 
     Both tracks have the same length, in samples of 8 kHz. Lost and unplayed stretches are silence.

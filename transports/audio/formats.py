@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -24,12 +24,12 @@ class AudioFormat:
     encoding: Encoding
     sample_rate: int
     channels: int = 1
+    bytes_per_second: int = field(init=False, repr=False, compare=False)
+    """Bytes that one second of audio takes."""
 
-    @property
-    def bytes_per_second(self) -> int:
-        """Bytes that one second of audio takes."""
+    def __post_init__(self) -> None:
         width = 2 if self.encoding is Encoding.PCM else 1
-        return self.sample_rate * self.channels * width
+        object.__setattr__(self, "bytes_per_second", self.sample_rate * self.channels * width)
 
     def duration_ms(self, size: int) -> float:
         """Return the milliseconds that `size` bytes of this format last."""

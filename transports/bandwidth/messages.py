@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..audio.formats import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat
+from ..encoded_audio import EncodedAudio, decode_base64
 from .errors import MalformedMessageError, PlayoutFormatError, PlayoutPayloadError
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -70,13 +71,27 @@ class MediaMessage(msgspec.Struct, frozen=True, gc=False, tag_field="eventType",
 
     Attributes:
         track: ``inbound`` or ``outbound``.
-        payload: PCMU in base64, checked to be base64.
+        payload: PCMU in base64; `encoded` checks it.
         sequence: The packet's place in the stream, counted by the carrier; None when it does not count.
     """
 
     track: str
     payload: str
     sequence: int | None = msgspec.field(name="sequenceNumber", default=None)
+
+    def encoded(self) -> EncodedAudio:
+        """Return the audio. Decoding it is the cheapest check, and whoever records needs it decoded.
+
+        Raises:
+            MalformedMessageError: The payload is empty or not base64.
+        """
+        try:
+            audio = decode_base64(self.payload)
+        except ValueError:
+            audio = b""
+        if not audio:
+            raise MalformedMessageError("malformed", "the payload is empty or not base64")
+        return EncodedAudio(payload=self.payload, audio=audio)
 
     def __repr__(self) -> str:
         return f"MediaMessage(track={self.track!r}, sequence={self.sequence})"
@@ -164,11 +179,7 @@ def parse(message: str | bytes) -> Message:
         parsed = _decode(message)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise _explained(message) from None
-    if type(parsed) is MediaMessage:
-        if not parsed.payload or not is_base64(parsed.payload):
-            raise MalformedMessageError("malformed", "the payload is empty or not base64")
-        return parsed
-    return parsed.message()
+    return parsed if type(parsed) is MediaMessage else parsed.message()
 
 
 def is_base64(payload: str) -> bool:

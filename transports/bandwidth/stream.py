@@ -7,7 +7,6 @@ from pipecat.frames.frames import Frame
 from ..audio.formats import PCMU_8K
 from ..frames import (
     CarrierFaultFrame,
-    EncodedAudio,
     InputEncodedAudioFrame,
     MediaStartedFrame,
     MediaStoppedFrame,
@@ -74,15 +73,13 @@ class MediaStream:
         """
         try:
             parsed = parse(message)
+            if type(parsed) is MediaMessage:
+                return self._packet(parsed, now)
         except MalformedMessageError as malformed:
             self._wrong[malformed.kind] += 1
             self._report(malformed.kind, malformed.explanation, now)
             return None
-        if type(parsed) is MediaMessage:
-            return self._packet(parsed, now)
-        if isinstance(parsed, StartMessage):
-            return self._start(parsed, now)
-        return self._stop(now)
+        return self._start(parsed, now) if isinstance(parsed, StartMessage) else self._stop(now)
 
     def stopped(self, cause: str, now: float) -> MediaStoppedFrame:
         """Return the frame that says the stream is over, with all counts."""
@@ -103,12 +100,12 @@ class MediaStream:
         return self.stopped("stop", now)
 
     def _packet(self, message: MediaMessage, now: float) -> InputEncodedAudioFrame | None:
+        encoded = message.encoded()
         if not self._started or self._stopped:
             return self._out_of_order("media without a running stream", now)
         if message.track != INBOUND:
             self._ignored += 1
             return None
-        encoded = EncodedAudio(payload=message.payload)
         size = encoded.size
         sequence = message.sequence
         expected = self._expected

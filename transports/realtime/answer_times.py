@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -38,30 +39,36 @@ class AnswerTimes:
 
     def __init__(self, silence_ms: float) -> None:
         self._silence_ms = silence_ms
-        self._packets: deque[tuple[float, float, float]] = deque()
+        self._pieces: deque[tuple[float, float, float]] = deque()
+        self._piece_start_ms = 0.0
         self._appended_ms = 0.0
+        self._came_at = -math.inf
         self._stopped: tuple[float, float, str] | None = None
         self._answer: _Answer | None = None
 
     def opened(self) -> None:
         """Note a new session: the server counts from zero."""
-        self._packets.clear()
-        self._appended_ms = 0.0
+        self._pieces.clear()
+        self._piece_start_ms = self._appended_ms = 0.0
+        self._came_at = -math.inf
 
     def appended(self, duration_ms: float, now: float) -> None:
         """Note caller audio that is sent to the server and came in until `now`, a burst piece after piece."""
-        start_ms = self._appended_ms
-        self._appended_ms += duration_ms
-        packets = self._packets
-        if packets:
-            piece_start_ms, _, before = packets[-1]
-            in_time = abs((now - before) * 1000 - duration_ms) < JITTER_MS
-            if before == now or (in_time and self._appended_ms - piece_start_ms <= PIECE_MS):
-                start_ms = piece_start_ms
-                packets.pop()
-        packets.append((start_ms, self._appended_ms, now))
-        if packets[0][1] < self._appended_ms - MAX_REMEMBERED_MS:
-            packets.popleft()
+        end_ms = self._appended_ms + duration_ms
+        elapsed_ms = (now - self._came_at) * 1000
+        in_time = -JITTER_MS < elapsed_ms - duration_ms < JITTER_MS
+        if elapsed_ms and not (in_time and end_ms - self._piece_start_ms <= PIECE_MS):
+            self._begin_piece()
+        self._appended_ms = end_ms
+        self._came_at = now
+
+    def _begin_piece(self) -> None:
+        """Remember the piece that the packets so far make, and begin another."""
+        if self._appended_ms > self._piece_start_ms:
+            self._pieces.append((self._piece_start_ms, self._appended_ms, self._came_at))
+        self._piece_start_ms = self._appended_ms
+        if self._pieces and self._pieces[0][1] < self._appended_ms - MAX_REMEMBERED_MS:
+            self._pieces.popleft()
 
     def caller_started(self) -> list[TurnLatencyFrame]:
         """Note that the caller speaks; return what is known of the answer before."""
@@ -101,7 +108,10 @@ class AnswerTimes:
 
     def _came_in_at(self, audio_ms: float) -> float | None:
         """Return when the audio at a place on the server's time line came in, in s."""
-        for start_ms, end_ms, at in reversed(self._packets):
+        if not self._appended_ms:
+            return None
+        newest = (self._piece_start_ms, self._appended_ms, self._came_at)
+        for start_ms, end_ms, at in (newest, *reversed(self._pieces)):
             if start_ms <= audio_ms <= end_ms:
                 return at - (end_ms - audio_ms) / 1000
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..audio.formats import Encoding
+from ..audio.formats import PCMU_8K, Encoding
 from ..audio.g711 import decode_alaw, decode_mulaw
 from ..frames import EncodedAudio
 
@@ -36,18 +36,30 @@ class CallerAudio:
     def __init__(self, *, detects_turns: bool) -> None:
         self.dropped = 0
         self._detects_turns = detects_turns
-        self._packets: deque[tuple[float, EncodedAudio]] = deque()
+        # Bytes alone, and one format: a packet as an object would cost as much again, and garbage collections.
+        self._packets: deque[bytes] = deque()
+        self._format = PCMU_8K
         self._ends_ms = 0.0
         self._kept_ms = 0.0
         self._speaking = False
 
     def hold(self, packet: EncodedAudio) -> None:
-        """Keep a packet, and drop the oldest for it when there is no room."""
-        self._ends_ms += packet.duration_ms
-        self._kept_ms += packet.duration_ms
-        self._packets.append((self._ends_ms, packet))
+        """Keep a packet, and drop the oldest for it when there is no room.
+
+        Raises:
+            ValueError: Its payload is not base64.
+        """
+        audio = packet.audio
+        if packet.audio_format is not self._format and packet.audio_format != self._format:
+            self._packets.clear()
+            self._kept_ms = 0.0
+            self._format = packet.audio_format
+        duration_ms = self._format.duration_ms(len(audio))
+        self._ends_ms += duration_ms
+        self._kept_ms += duration_ms
+        self._packets.append(audio)
         while self._kept_ms > MAX_HELD_MS:
-            self._pop()
+            self._drop_oldest()
             self.dropped += 1
 
     def heard_of(self) -> None:
@@ -74,14 +86,14 @@ class CallerAudio:
 
     def put_back(self, turn: list[EncodedAudio]) -> None:
         """Keep a turn's audio again, before what is kept now."""
-        later = [packet for _, packet in self._packets]
+        later = self._kept()
         self.clear()
         for packet in [*turn, *later]:
             self.hold(packet)
 
     def restart(self) -> Iterator[EncodedAudio]:
         """Give out what a new session has to be sent, in order; it stays kept."""
-        kept = [packet for _, packet in self._packets]
+        kept = self._kept()
         self.clear()
         self._ends_ms = 0.0
         for packet in kept:
@@ -99,21 +111,32 @@ class CallerAudio:
         return newest is not None and loudness(newest) >= QUIET
 
     def _newest(self, duration_ms: float) -> list[EncodedAudio] | None:
-        since_ms = self._ends_ms - duration_ms
-        newest = [packet for ends_ms, packet in self._packets if ends_ms > since_ms]
-        return newest if sum(packet.duration_ms for packet in newest) >= duration_ms else None
+        newest: list[EncodedAudio] = []
+        covered_ms = 0.0
+        for audio in reversed(self._packets):
+            if covered_ms >= duration_ms:
+                break
+            newest.append(EncodedAudio(audio=audio, audio_format=self._format))
+            covered_ms += self._format.duration_ms(len(audio))
+        return newest if covered_ms >= duration_ms else None
 
     def _forget(self, until_ms: float) -> list[EncodedAudio]:
         forgotten: list[EncodedAudio] = []
         # A packet belongs to where most of it lies.
-        while self._packets and self._packets[0][0] - self._packets[0][1].duration_ms / 2 < until_ms:
-            forgotten.append(self._pop())
+        while self._packets and self._middle_of_oldest_ms() < until_ms:
+            forgotten.append(EncodedAudio(audio=self._drop_oldest(), audio_format=self._format))
         return forgotten
 
-    def _pop(self) -> EncodedAudio:
-        packet = self._packets.popleft()[1]
-        self._kept_ms -= packet.duration_ms
-        return packet
+    def _middle_of_oldest_ms(self) -> float:
+        return self._ends_ms - self._kept_ms + self._format.duration_ms(len(self._packets[0])) / 2
+
+    def _drop_oldest(self) -> bytes:
+        audio = self._packets.popleft()
+        self._kept_ms -= self._format.duration_ms(len(audio))
+        return audio
+
+    def _kept(self) -> list[EncodedAudio]:
+        return [EncodedAudio(audio=audio, audio_format=self._format) for audio in self._packets]
 
 
 def loudness(packets: list[EncodedAudio]) -> float:

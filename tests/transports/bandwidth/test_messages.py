@@ -69,6 +69,13 @@ def test_stop_with_and_without_metadata() -> None:
     assert parse('{"eventType":"stop"}') == StopMessage()
 
 
+def read(message: str | bytes) -> None:
+    """Read a message with its audio, as a media stream does."""
+    parsed = parse(message)
+    if isinstance(parsed, MediaMessage):
+        assert parsed.encoded().payload == parsed.payload
+
+
 MEDIA: dict[str, Any] = {"eventType": "media", "track": "inbound", "payload": "////"}
 
 
@@ -108,7 +115,7 @@ MEDIA: dict[str, Any] = {"eventType": "media", "track": "inbound", "payload": "/
 )
 def test_a_wrong_message_is_told_by_its_kind_and_never_repeated(kind: str, message: str | bytes) -> None:
     with pytest.raises(MalformedMessageError) as caught:
-        parse(message)
+        read(message)
     assert caught.value.kind == kind
     assert "secret" not in str(caught.value)
     assert caught.value.fault == "carrier"
