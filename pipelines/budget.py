@@ -53,6 +53,11 @@ class CallBudget:
     def __init__(self, limit_usd: float, *, warn_share: float = WARN_SHARE) -> None:
         self._spending = _Spending("call", limit_usd, warn_share)
 
+    @property
+    def spent_usd(self) -> float:
+        """What the call has cost so far."""
+        return self._spending.notice.spent_usd
+
     def spend(self, cost_usd: float) -> BudgetNotice | None:
         """Add a cost; return a notice once when most is spent, and each time when nothing is left."""
         return self._spending.add(cost_usd)
@@ -90,6 +95,11 @@ class DayBudget:
     def spend(self, cost_usd: float) -> BudgetNotice | None:
         """Add a cost; return a notice once a day when most is spent, and each time when nothing is left."""
         return self._of_today().add(cost_usd)
+
+    def spent_at_least(self, usd: float) -> None:
+        """Take over a sum of today's that others have counted, where it is more than this one."""
+        today = self._of_today()
+        today.add(max(usd - today.notice.spent_usd, 0.0))
 
     def _of_today(self) -> _Spending:
         today = self._today()

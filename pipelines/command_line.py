@@ -17,22 +17,20 @@ from rich.table import Table
 
 from callpipe.transports.audio.formats import AudioFormat
 from callpipe.transports.errors import CallpipeError
-from callpipe.transports.realtime.prices import use_prices
 
 from . import emulate
-from .bot import Bot, load_bot, loading_error
-from .call import rehearsal_call
+from .bot import load_bot
 from .call_index import CallIndex
-from .call_records import CallRecords
-from .errors import BotLoadError, SettingsError, UnknownCallError
+from .errors import SettingsError, UnknownCallError
 from .journal import read_journal, transcript
+from .loading import built
 from .logs import log_to_stderr
-from .pipeline import Pipeline
-from .retention import sweep, sweep_daily
-from .server import Server, settle_memory
-from .settings import Settings, load_settings
-from .spending import Spending
-from .switchboard import Switchboard
+from .retention import sweep
+from .runners.children import with_workers
+from .runners.control import ask_to_reload
+from .runners.supervisor import Supervisor, inherited_listener
+from .server import Server
+from .settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 calls_app = typer.Typer(no_args_is_help=True, help="What became of calls.")
@@ -100,19 +98,25 @@ def serve(
     bot_files: BotFiles,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+    workers: Annotated[
+        list[str] | None, typer.Option(metavar="BOTFILE=N", help="Runner processes of a bot; 1 by default.")
+    ] = None,
 ) -> None:
-    """Answer calls: webhooks and media streams of every bot, on one port."""
+    """Answer calls: webhooks and media streams of every bot, on one port, each bot in processes of its own."""
     settings = load_settings()
     log_to_stderr("INFO", settings.log)
-    bots = [load_bot(path) for path in bot_files]
-    for number, bot in enumerate(bots):
-        if bot.name in {other.name for other in bots[:number]}:
-            raise BotLoadError(bot.path, None, f"another bot is called {bot.name!r} too")
-        _check_needs(bot, settings)
-    settle_memory()
-    use_prices(settings.prices)
-    records = CallRecords(settings.data_dir)
-    uvloop.run(_serve(bots, settings, records, Spending.resumed(settings, records), (host, port)))
+    public = settings.serving().public_url
+    files = with_workers(bot_files, workers or [])
+    listener = inherited_listener() or Server.listen(host, port)
+    logger.info("bots answer at {}/bandwidth/BOT/initiate", public)
+    asyncio.run(Supervisor(files, settings, listener).run())
+
+
+@app.command()
+def reload(bot: Annotated[str, typer.Argument(help="The bot's name.")]) -> None:
+    """Have new calls answered by a bot's file as it is now; calls that go on end as they began."""
+    version = asyncio.run(ask_to_reload(load_settings().data_dir, bot))
+    console.print(f"{bot} {version} takes new calls.")
 
 
 @app.command()
@@ -122,7 +126,7 @@ def check(bot_files: BotFiles) -> None:
     settings = load_settings()
     for path in bot_files:
         bot = load_bot(path)
-        pipeline = _built(bot, settings)
+        pipeline = built(bot, settings)
         table = Table(title=f"{bot.name}  ({path})", title_justify="left", box=None, pad_edge=False)
         for heading in ("processor", "caller's audio behind it", "bot's audio behind it", ""):
             table.add_column(heading)
@@ -186,41 +190,6 @@ def sweep_calls(
     if swept.failed:
         console.print(f"{swept.failed} could not be deleted.")
         raise typer.Exit(1)
-
-
-async def _serve(
-    bots: list[Bot], settings: Settings, records: CallRecords, spending: Spending, address: tuple[str, int]
-) -> None:
-    switchboard = Switchboard(bots, settings, records, spending=spending)
-    server = Server(switchboard, settings, Server.listen(*address))
-    public = settings.serving().public_url
-    for bot in bots:
-        logger.info("{} {} answers at {}/bandwidth/{}/initiate", bot.name, bot.version, public, bot.name)
-    sweeping = settings.retention_days and asyncio.create_task(
-        sweep_daily(settings.data_dir, settings.retention_days)
-    )
-    try:
-        await server.run()
-    finally:
-        if sweeping:
-            sweeping.cancel()
-
-
-def _check_needs(bot: Bot, settings: Settings) -> None:
-    """Refuse to serve a bot whose pipeline doesn't fit, or whose model has no key."""
-    settings.serving()
-    pipeline = _built(bot, settings)
-    if any(joint.processor == "RealtimeLLM" for joint in pipeline.joints):
-        settings.api_key()
-
-
-def _built(bot: Bot, settings: Settings) -> Pipeline:
-    """Build a bot's pipeline without a call."""
-    try:
-        return bot.build(rehearsal_call(bot.name, settings))
-    except Exception as failure:
-        # A bot author's function may raise anything; its line is what the author needs.
-        raise loading_error(bot.path, failure) from failure
 
 
 def _words(audio_format: AudioFormat | None) -> str:

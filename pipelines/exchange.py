@@ -9,7 +9,7 @@ import functools
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,9 +91,10 @@ class Exchange(ABC):
         self._calls: dict[str, ConnectedCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._resuming = True
         runs.ended = self.generation_ended
         if store is not None:
-            self.ongoing.restore(store.load())
+            self._restore(store.load())
 
     @property
     def load(self) -> Load:
@@ -143,17 +144,13 @@ class Exchange(ABC):
     async def disconnected(self, call_id: str, cause: str) -> None:
         """The carrier says that a call is over: nothing of it stays."""
         connected = self.find(call_id)
-        self.ongoing.end(call_id)
         if connected is None:
             return
-        del self._calls[call_id]
-        if self._store is not None:
-            await self._store.forget(call_id)
+        connected.ongoing.over = cause
+        await self.changed(connected.ongoing)
+        self.ongoing.end(call_id)
         connected.journal.write("disconnected", cause=cause)
-        if self._runs.end(connected.ongoing, "caller"):
-            self._calls[call_id] = connected  # until its pipelines have ended
-        else:
-            await self._records.end(connected.ongoing, connected.journal, cause)
+        await self._close_record(connected, "caller", cause)
 
     @abstractmethod
     def socket_protocol(self) -> Callable[..., asyncio.BaseProtocol]:
@@ -175,20 +172,19 @@ class Exchange(ABC):
 
     async def changed(self, ongoing: OngoingCall) -> None:
         """Keep a call as it is now."""
-        if self._store is not None and ongoing.call_id in self.ongoing:
+        if self._store is not None and ongoing.call_id in self._calls:
             await self._store.save(ongoing)
 
     async def generation_ended(self, call_id: str, generation: int, reason: str) -> None:
         """A generation's pipeline has ended. See `Runs.ended`."""
-        connected = self._calls.get(call_id) or self.find(call_id)
+        connected = self.find(call_id) or self._calls.get(call_id)
         if connected is None:
             return
         if call_id in self.ongoing:
             unasked = functools.partial(self._unasked, connected, generation)
             self._second_way.watch(call_id, unasked)
-        elif not self._runs.end(connected.ongoing, reason):
-            del self._calls[call_id]
-            await self._records.end(connected.ongoing, connected.journal, reason)
+        else:
+            await self._close_record(connected, "caller", reason)
 
     async def runner_died(self, call_id: str, generation: int, *, alone: bool) -> None:
         """The process that ran a generation is gone, and the carrier should soon ask what is next.
@@ -210,6 +206,16 @@ class Exchange(ABC):
         """Refuse new calls from now on."""
         self._draining = True
 
+    def stop_resuming(self) -> None:
+        """Let calls whose media stream ends from now on get their apology instead of another generation."""
+        self._resuming = False
+
+    async def close_records(self) -> None:
+        """Close the records of calls that an earlier process left over, as far as nothing runs any more."""
+        for connected in list(self._calls.values()):
+            if connected.ongoing.over is not None:
+                await self._close_record(connected, "caller", connected.ongoing.over)
+
     async def close(self) -> None:
         """End every call, politely, within a deadline."""
         self._draining = True
@@ -220,10 +226,7 @@ class Exchange(ABC):
         await self._runs.close("server stopped")
         await self._second_way.close()
         for connected in list(self._calls.values()):
-            await self._records.end(connected.ongoing, connected.journal, "server stopped")
-            if self._store is not None:
-                await self._store.forget(connected.ongoing.call_id)
-        self._calls.clear()
+            await self._end_record(connected, "server stopped")
 
     def find(self, call_id: str) -> ConnectedCall | None:
         """Return a call that goes on, also one of an earlier process; None when it is over or never was."""
@@ -250,10 +253,30 @@ class Exchange(ABC):
     def _close_orphans(self) -> None:
         """Close the records of calls that nobody ended and that are forgotten by now."""
         for call_id, connected in list(self._calls.items()):
-            if call_id not in self.ongoing and not self._runs.end(connected.ongoing, "never disconnected"):
-                del self._calls[call_id]
-                ending = self._records.end(connected.ongoing, connected.journal, "never disconnected")
-                self.spawn(ending)
+            if call_id not in self.ongoing and connected.ongoing.over is None:
+                self.spawn(self._close_record(connected, "never disconnected", "never disconnected"))
+
+    async def _close_record(self, connected: ConnectedCall, told: str, reason: str) -> None:
+        """End what still runs of a call that is over, or the records of it when nothing does."""
+        if not self._runs.end(connected.ongoing, told):
+            await self._end_record(connected, reason)
+
+    async def _end_record(self, connected: ConnectedCall, reason: str) -> None:
+        call_id = connected.ongoing.call_id
+        if self._calls.pop(call_id, None) is not None:
+            await self._records.end(connected.ongoing, connected.journal, reason)
+            if self._store is not None:
+                await self._store.forget(call_id)
+
+    def _restore(self, calls: Iterable[OngoingCall]) -> None:
+        """Take up the calls of an earlier process; `find` connects those that go on when they are asked for."""
+        for ongoing in calls:
+            if ongoing.over is None:
+                self.ongoing.restore([ongoing])
+            else:
+                journal = self._records.journal(ongoing)
+                profile = self._runs.bot(ongoing.bot) or BotProfile(ongoing.bot, "unknown", "")
+                self._calls[ongoing.call_id] = ConnectedCall(ongoing, profile, journal)
 
     async def _answered(
         self, connected: ConnectedCall, webhook: str, answer: Callable[[], Awaitable[str]]
@@ -274,6 +297,8 @@ class Exchange(ABC):
         return await self._stream(connected, connected.ongoing.open_generation(self._clock()), notice)
 
     async def _next(self, connected: ConnectedCall) -> str:
+        if connected.ongoing.intent is None and not self._resuming:
+            return _apology(connected, "the server stopped")
         match connected.ongoing.next_step(self._clock()):
             case HangUp():
                 return answers.hang_up()

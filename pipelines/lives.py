@@ -116,6 +116,15 @@ class Lives:
         """Whether the day's budget is spent."""
         return self._spending.exhausted
 
+    @property
+    def spent_usd(self) -> float:
+        """What the calls that run have cost so far, as far as a budget counts it."""
+        return sum(served.budget.spent_usd for served in self._calls.values() if served.budget is not None)
+
+    def has(self, call_id: str) -> bool:
+        """Whether a pipeline of a call runs."""
+        return call_id in self._calls
+
     def bot(self, name: str) -> BotProfile | None:
         """Return a bot that answers calls here, or None."""
         bot = self._bots.get(name)

@@ -100,6 +100,7 @@ class OngoingCall:
             the same answer.
         deaths: Runners that died with it.
         deaths_alone: Those of them that had no other call.
+        over: Why the carrier ended it; None while it goes on.
     """
 
     call_id: str
@@ -110,6 +111,7 @@ class OngoingCall:
     answers: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     deaths: int = 0
     deaths_alone: int = 0
+    over: str | None = None
 
     @property
     def current(self) -> Generation:

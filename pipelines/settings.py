@@ -45,6 +45,9 @@ def _url(*schemes: str) -> AfterValidator:
 Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
 Milliseconds = Annotated[float, Field(ge=0, le=2_000)]
+Lag = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 HttpUrl = Annotated[str, _url("http", "https")]
 ModelUrl = Annotated[str, _url("http", "https", "ws", "wss")]
 
@@ -94,6 +97,11 @@ class Settings(BaseSettings):
     prices: FilePath | None = _variable("CALLPIPE_PRICES", None)
     call_budget_usd: Dollars | None = _variable("CALLPIPE_CALL_BUDGET_USD", None)
     day_budget_usd: Dollars | None = _variable("CALLPIPE_DAY_BUDGET_USD", None)
+
+    max_calls: Count | None = _variable("CALLPIPE_MAX_CALLS", None)
+    max_calls_per_runner: Count | None = _variable("CALLPIPE_MAX_CALLS_PER_RUNNER", None)
+    max_lag_ms: Lag | None = _variable("CALLPIPE_MAX_LAG_MS", 250.0)
+    drain_s: Seconds = _variable("CALLPIPE_DRAIN_S", 600.0)
 
     def serving(self) -> ServingSettings:
         """Return the settings that a server cannot do without.
@@ -152,6 +160,8 @@ _TAKES = {
     "float_parsing": "a number",
     "greater_than_equal": "milliseconds, 0 to 2000",
     "less_than_equal": "milliseconds, 0 to 2000",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
     "greater_than": "a number above 0",
     "finite_number": "a number",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -37,16 +38,23 @@ class Spending:
         """Return the spending of a server that starts in the middle of a day. It blocks while it reads."""
         if settings.day_budget_usd is None:
             return cls(settings)
-        return cls(settings, spent_today_usd=spent_on(datetime.now(UTC).date(), records.today()))
+        return cls(settings, spent_today_usd=ended_today_usd(records))
 
     @property
     def exhausted(self) -> bool:
         """Whether the day's budget is spent: no further call is to be taken."""
         return self._day is not None and self._day.exhausted
 
+    def spent_today(self, usd: float) -> None:
+        """Note what the calls of all processes have cost today, where that is more than is known here."""
+        if self._day is not None:
+            self._day.spent_at_least(usd)
+
     def call_budget(self) -> CallBudget | None:
-        """Return the budget of a new call, over all its generations."""
-        return None if self._call_limit_usd is None else CallBudget(self._call_limit_usd)
+        """Return the budget of a new call, over all its generations; None where no budget counts its cost."""
+        if self._call_limit_usd is None and self._day is None:
+            return None
+        return CallBudget(math.inf if self._call_limit_usd is None else self._call_limit_usd)
 
     def observers(self, call: Call, journal: Journal, budget: CallBudget | None) -> list[BaseObserver]:
         """Return what watches what a generation of a call costs."""
@@ -54,6 +62,11 @@ class Spending:
         if not budgets:
             return []
         return [BudgetObserver(call.call_id, budgets, functools.partial(_told, call, journal))]
+
+
+def ended_today_usd(records: CallRecords) -> float:
+    """Return what the calls of today, in UTC, that have ended have cost. It blocks while it reads."""
+    return spent_on(datetime.now(UTC).date(), records.today())
 
 
 async def _told(call: Call, journal: Journal, notice: BudgetNotice) -> None:

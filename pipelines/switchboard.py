@@ -11,8 +11,7 @@ from typing import Any
 
 from loguru import logger
 
-from callpipe.transports.bandwidth.transport import receive_start
-from callpipe.transports.errors import TransportsError
+from callpipe.transports.bandwidth.messages import StartMessage
 from callpipe.transports.websocket import UpgradeRequest, WebSocket, media_socket_protocol
 
 from .bot import Bot
@@ -20,15 +19,10 @@ from .call_records import CallRecords
 from .errors import AdmissionError
 from .exchange import Exchange
 from .lives import Lives
+from .media_streams import serve_media
 from .ongoing import Generation, OngoingCall
 from .second_way import SecondWay
 from .settings import Settings
-
-START_DEADLINE_S = 10.0
-"""The carrier's `start` has to come this soon after the media socket has opened."""
-
-BREACH = 1008
-"""Close code of a media socket that does not say what it was let in for (RFC 6455: policy violation)."""
 
 
 class Switchboard(Exchange):
@@ -85,19 +79,9 @@ class Switchboard(Exchange):
         return functools.partial(self._opened, *admitted)
 
     def _opened(self, ongoing: OngoingCall, generation: Generation, socket: WebSocket) -> None:
-        self.spawn(self._serve_media(ongoing, generation, socket))
-
-    async def _serve_media(self, ongoing: OngoingCall, generation: Generation, socket: WebSocket) -> None:
-        """Take a media stream's `start`, and give the stream to its call."""
-        try:
-            start = await receive_start(socket, deadline_s=START_DEADLINE_S)
+        def started(start: StartMessage) -> None:
             self.ongoing.start(ongoing, generation, start.call_id, start.stream_name)
             if ongoing.call_id not in self.ongoing:
                 raise AdmissionError("unknown call")
-            talks = await self._lives.attach(ongoing, generation, socket, start)
-        except (AdmissionError, TransportsError) as refused:
-            logger.warning("{}", refused)
-            await socket.close(BREACH)
-            return
-        if not talks:
-            await socket.close()
+
+        self.spawn(serve_media(self._lives, ongoing, generation, socket, started))

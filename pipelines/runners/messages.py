@@ -76,9 +76,9 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What other runners' calls have cost today."""
+    """What the calls of all runners have cost today, together."""
 
-    elsewhere_usd: float
+    today_usd: float
     kind: Literal["spent"] = "spent"
 
 
@@ -111,11 +111,13 @@ class Ready:
     Attributes:
         bot: The bot.
         revision: Which load of the bot's file this is: the highest gets new calls.
+        workers: How many runners of the bot take calls; those beyond are kept warm.
         held: Every generation that a server may not know all about.
     """
 
     bot: BotProfile
     revision: int
+    workers: int = 1
     held: tuple[Held, ...] = ()
     kind: Literal["ready"] = "ready"
 
@@ -145,16 +147,14 @@ class Beat:
         prepared: Pipelines that wait for one.
         lag_p99_ms: How late its event loop was, in 99 of 100 measures of the last minute at the most.
         lag_max_ms: The longest it ever was.
-        lag_ms: How late this beat is.
         rss_bytes: Its memory.
-        spent_usd: What its own calls have cost today.
+        spent_usd: What the calls that it runs have cost so far.
     """
 
     live: int = 0
     prepared: int = 0
     lag_p99_ms: float = 0.0
     lag_max_ms: float = 0.0
-    lag_ms: float = 0.0
     rss_bytes: int = 0
     spent_usd: float = 0.0
     kind: Literal["beat"] = "beat"

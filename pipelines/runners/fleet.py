@@ -1,0 +1,389 @@
+"""The runner processes of a server: takes them in, gives them calls, hears them, and sees them die."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from loguru import logger
+
+from ..bot_profile import BotProfile
+from ..ongoing import Generation, OngoingCall
+from ..runs import Ended, Load
+from ..settings import Settings
+from .link import Link, LinkClosedError
+from .messages import (
+    Abandon,
+    Beat,
+    BrokenDatagramError,
+    Drain,
+    End,
+    FromServer,
+    Held,
+    Media,
+    Prepare,
+    Prepared,
+    Ready,
+    Spent,
+    encode,
+    from_runner,
+)
+from .roster import KnownRunner, Roster
+
+HEARTBEAT_S = 5.0
+"""A runner that gives no sign of life for so long is hung, and is killed."""
+
+PREPARE_DEADLINE_S = 0.5
+"""How long the carrier's answer waits for a pipeline; it may as well be built when its media stream comes."""
+
+DEATH_DEADLINE_S = 2.0
+"""How long a killed process may take to be gone."""
+
+INTRODUCTION_S = 5.0
+"""How soon a runner that has connected says what it runs."""
+
+
+class Switching(Protocol):
+    """What a fleet tells of its runners' calls."""
+
+    def recalls(self, call_id: str) -> OngoingCall | None:
+        """Return a call that goes on."""
+        ...
+
+    async def changed(self, ongoing: OngoingCall) -> None:
+        """Something has become of a call."""
+        ...
+
+    async def runner_died(self, call_id: str, generation: int, *, alone: bool) -> None:
+        """The process that ran a generation is gone."""
+        ...
+
+    async def bot_came(self, bot: BotProfile) -> None:
+        """A runner of a bot is there."""
+        ...
+
+
+@dataclass(eq=False)
+class _Connection:
+    """A runner's end of things, from when it connects."""
+
+    link: Link
+    pid: int
+    process: int
+    runner: KnownRunner | None = None
+
+
+class Fleet:
+    """The runners that connect to one socket. See `Runs`.
+
+    Args:
+        listener: Where runners connect: a listening `SOCK_SEQPACKET` socket of the Unix domain.
+        settings: The operator's settings, the limits of calls among them.
+        known: Bots that have answered here before, for the time until their runners are there.
+        ended_today_usd: Tells what the calls that have ended today have cost; None without a day's budget.
+        clock: Monotonic seconds.
+
+    Attributes:
+        ended: Awaited when a generation's pipeline has ended.
+        roster: The runners.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        settings: Settings,
+        *,
+        known: dict[str, BotProfile] | None = None,
+        ended_today_usd: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._listener = listener
+        self._settings = settings
+        self._known = dict(known or {})
+        self._ended_today_usd = ended_today_usd
+        self._day_usd = 0.0
+        self._clock = clock
+        self.roster = Roster()
+        self.ended: Ended = _nobody_waits
+        self._switching: Switching | None = None
+        self._connections: dict[str, _Connection] = {}
+        self._prepared: dict[tuple[str, int], asyncio.Future[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._names = 0
+
+    def start(self, switching: Switching) -> None:
+        """Begin to take runners in."""
+        self._switching = switching
+        self._listener.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
+        self._spawn(self._watch())
+
+    def holds(self, call_id: str) -> bool:
+        """Whether a runner has a call."""
+        return self.roster.holder(call_id) is not None
+
+    @property
+    def load(self) -> Load:
+        """How much runs."""
+        beats = [runner.beat for runner in self.roster]
+        generations = [held for runner in self.roster for held in runner.held.values()]
+        live = sum(held.started for held in generations)
+        lag_p99_ms = max((beat.lag_p99_ms for beat in beats), default=0.0)
+        return Load(live, len(generations) - live, lag_p99_ms, max((b.lag_max_ms for b in beats), default=0.0))
+
+    @property
+    def budget_spent(self) -> bool:
+        """Whether the day's budget is spent."""
+        limit_usd = self._settings.day_budget_usd
+        return limit_usd is not None and self._day_usd >= limit_usd
+
+    def bot(self, name: str) -> BotProfile | None:
+        """Return a bot that answers calls here, or None."""
+        runners = self.roster.of(name)
+        return runners[-1].bot if runners else self._known.get(name)
+
+    def has_room(self, bot: str) -> bool:
+        """Whether a bot can take one more call."""
+        limit = self._settings.max_calls
+        calls = {call_id for runner in self.roster for call_id in runner.calls}
+        if limit is not None and len(calls) >= limit:
+            return False
+        return self.roster.room(
+            bot, per_runner=self._settings.max_calls_per_runner, max_lag_ms=self._settings.max_lag_ms
+        )
+
+    async def prepare(self, ongoing: OngoingCall, generation: Generation) -> None:
+        """Have a runner begin a generation. See `Runs.prepare`."""
+        runner = self._chosen(ongoing, generation)
+        if runner is None:
+            return
+        key = (ongoing.call_id, generation.number)
+        prepared = self._prepared[key] = asyncio.get_running_loop().create_future()
+        runner.note(Held(*key))
+        self._say(runner, Prepare(ongoing))
+        try:
+            await asyncio.wait_for(prepared, PREPARE_DEADLINE_S)
+        except TimeoutError:
+            logger.warning("call {}: runner {} takes long to prepare it", ongoing.call_id, runner.name)
+        finally:
+            self._prepared.pop(key, None)
+
+    def hand_over(
+        self, ongoing: OngoingCall, generation: Generation, descriptor: int, received: bytes
+    ) -> HTTPStatus | None:
+        """Give a media socket to the runner of its generation, or to another where that one is gone."""
+        runner = self.roster.holder(ongoing.call_id, generation.number) or self._chosen(ongoing, generation)
+        if runner is None:
+            return HTTPStatus.SERVICE_UNAVAILABLE
+        runner.note(
+            runner.held.get((ongoing.call_id, generation.number), Held(ongoing.call_id, generation.number))
+        )
+        told = self._say(runner, Media(ongoing, received=received), descriptor)
+        return None if told else HTTPStatus.SERVICE_UNAVAILABLE
+
+    def abandon(self, ongoing: OngoingCall) -> None:
+        """End the pipelines of a call whose media streams will not come any more."""
+        for runner in self.roster:
+            if ongoing.call_id in runner.calls:
+                self._say(runner, Abandon(ongoing.call_id))
+
+    def end(self, ongoing: OngoingCall, reason: str) -> bool:
+        """End all pipelines of a call; return whether it had any."""
+        having = [runner for runner in self.roster if ongoing.call_id in runner.calls]
+        for runner in having:
+            self._say(runner, End(ongoing.call_id, reason))
+        return bool(having)
+
+    def drain(self, deadline_s: float) -> None:
+        """Have every runner leave when its calls have ended, or when the deadline has passed."""
+        for runner in self.roster:
+            runner.draining = True
+            self._say(runner, Drain(deadline_s))
+
+    async def close(self, reason: str) -> None:
+        """Let go of the runners, which find the next server; their calls go on."""
+        del reason
+        asyncio.get_running_loop().remove_reader(self._listener.fileno())
+        for connection in list(self._connections.values()):
+            connection.link.close()
+            os.close(connection.process)
+        self._connections.clear()
+        for task in self._tasks:
+            task.cancel()
+
+    # Runners come, speak and go.
+
+    def _accept(self) -> None:
+        with suppress(BlockingIOError):
+            accepted, _ = self._listener.accept()
+            self._names += 1
+            name = str(self._names)
+            link = Link(
+                accepted,
+                received=functools.partial(self._received, name),
+                closed=functools.partial(self._closed, name),
+            )
+            try:
+                process = os.pidfd_open(link.peer_pid)
+            except OSError:  # it is gone already
+                link.close()
+                return
+            self._connections[name] = _Connection(link, link.peer_pid, process)
+            asyncio.get_running_loop().call_later(INTRODUCTION_S, self._introduced, name)
+
+    def _introduced(self, name: str) -> None:
+        connection = self._connections.get(name)
+        if connection is not None and connection.runner is None:
+            logger.error("process {} connected as a runner and said nothing", connection.pid)
+            self._spawn(self._bury(name))
+
+    def _received(self, name: str, datagram: bytes, descriptor: int | None) -> None:
+        if descriptor is not None:
+            os.close(descriptor)
+        connection = self._connections[name]
+        try:
+            message = from_runner(datagram)
+        except BrokenDatagramError as broken:
+            logger.error("runner {}: {}", name, broken)
+            return
+        if isinstance(message, Ready):
+            self._ready(name, connection, message)
+        elif connection.runner is not None:
+            connection.runner.heard_at = self._clock()
+            if isinstance(message, Beat):
+                connection.runner.beat = message
+            else:
+                self._told(connection.runner, message.held)
+                if isinstance(message, Prepared):
+                    self._settle(message.held)
+
+    def _ready(self, name: str, connection: _Connection, ready: Ready) -> None:
+        runner = KnownRunner(
+            name, connection.pid, ready.bot, ready.revision, ready.workers, heard_at=self._clock()
+        )
+        connection.runner = runner
+        older = self.roster.add(runner)
+        self._known[ready.bot.name] = ready.bot
+        logger.info("runner {}: process {} runs {} {}", name, runner.pid, ready.bot.name, ready.bot.version)
+        for held in ready.held:
+            self._told(runner, held)
+        for other in older:
+            self._say(other, Drain(self._settings.drain_s))
+        if self._switching is not None:
+            self._spawn(self._switching.bot_came(ready.bot))
+
+    def _told(self, runner: KnownRunner, held: Held) -> None:
+        runner.note(held)
+        assert self._switching is not None
+        ongoing = self._switching.recalls(held.call_id)
+        if ongoing is not None and held.generation <= len(ongoing.generations):
+            generation = ongoing.generations[held.generation - 1]
+            news = (generation.started, generation.intent) != (held.started, held.intent)
+            generation.started = generation.started or held.started
+            if held.intent is not None:
+                generation.wants(held.intent)
+            if news:
+                self._spawn(self._switching.changed(ongoing))
+        elif held.ended is None:
+            self._say(runner, End(held.call_id, "over"))
+        if held.ended is not None:
+            self._settle(held)
+            self._spawn(self.ended(held.call_id, held.generation, held.ended))
+
+    def _settle(self, held: Held) -> None:
+        prepared = self._prepared.get((held.call_id, held.generation))
+        if prepared is not None and not prepared.done():
+            prepared.set_result(None)
+
+    def _closed(self, name: str) -> None:
+        self._spawn(self._bury(name))
+
+    async def _watch(self) -> None:
+        """Look for runners that are hung; tell each what the day has cost."""
+        while True:
+            await asyncio.sleep(1.0)
+            now = self._clock()
+            for name, connection in list(self._connections.items()):
+                runner = connection.runner
+                if runner is not None and now - runner.heard_at > HEARTBEAT_S:
+                    logger.error("runner {}: no sign of life for {:.0f} s", name, now - runner.heard_at)
+                    self._spawn(self._bury(name))
+            if self._ended_today_usd is not None:
+                ended_usd = await asyncio.to_thread(self._ended_today_usd)
+                self._day_usd = ended_usd + sum(runner.beat.spent_usd for runner in self.roster)
+                for runner in self.roster:
+                    self._say(runner, Spent(self._day_usd))
+
+    async def _bury(self, name: str) -> None:
+        """Make sure that a runner is dead, then say so of its calls."""
+        connection = self._connections.pop(name, None)
+        if connection is None:
+            return
+        connection.link.close()
+        await _gone(connection.process)
+        runner = connection.runner
+        if runner is None:
+            return
+        self.roster.remove(runner)
+        calls = runner.calls
+        level = "ERROR" if calls else "INFO"
+        logger.log(level, "runner {}: process {} is gone, with {} calls", name, runner.pid, len(calls))
+        assert self._switching is not None
+        for held in list(runner.held.values()):
+            self._settle(held)
+            await self._switching.runner_died(held.call_id, held.generation, alone=len(calls) == 1)
+
+    # What is said to runners.
+
+    def _chosen(self, ongoing: OngoingCall, generation: Generation) -> KnownRunner | None:
+        runner = self.roster.choose(ongoing)
+        if runner is None:
+            return None
+        generation.runner = runner.name
+        if ongoing.suspect:
+            runner.suspects.add(ongoing.call_id)
+        return runner
+
+    def _say(self, runner: KnownRunner, message: FromServer, descriptor: int | None = None) -> bool:
+        connection = self._connections.get(runner.name)
+        if connection is None:
+            return False
+        try:
+            connection.link.send(encode(message), descriptor)
+        except LinkClosedError:
+            return False
+        return True
+
+    def _spawn(self, work: Coroutine[Any, Any, None] | Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _gone(process: int) -> None:
+    """Kill a process and wait until it is gone; its descriptor is closed then."""
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    loop.add_reader(process, gone.set)
+    try:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+        await asyncio.wait_for(gone.wait(), DEATH_DEADLINE_S)
+    except TimeoutError:
+        logger.error("a killed runner is still there after {:.0f} s", DEATH_DEADLINE_S)
+    finally:
+        loop.remove_reader(process)
+        os.close(process)
+
+
+async def _nobody_waits(call_id: str, generation: int, reason: str) -> None:
+    """Until an exchange is there, nobody asks what becomes of calls."""

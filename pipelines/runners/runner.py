@@ -1,0 +1,320 @@
+"""The process of one bot: loads it, and runs the pipelines of the calls that the server gives it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import resource
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from callpipe.processors.disk import shared_writer
+from callpipe.transports.bandwidth.messages import StartMessage
+from callpipe.transports.websocket import WebSocket
+
+from ..bot import Bot
+from ..call_records import CallRecords
+from ..errors import AdmissionError
+from ..lives import Lives
+from ..media_streams import serve_media
+from ..ongoing import Apologise, Generation, Intent, OngoingCall
+from ..settings import Settings
+from ..spending import Spending
+from ..waiting import until
+from .hand_over import take_over
+from .link import Link, LinkClosedError
+from .messages import (
+    Abandon,
+    Beat,
+    BrokenDatagramError,
+    Drain,
+    End,
+    FromRunner,
+    Held,
+    Media,
+    Prepare,
+    Prepared,
+    Ready,
+    Spent,
+    Told,
+    encode,
+    from_server,
+)
+from .ownership import CallTakenError, Ownership
+
+BEAT_S = 1.0
+"""How often a runner says that its event loop turns."""
+
+RECONNECT_S = 0.05
+"""How often a runner without a server looks for a new one."""
+
+SERVERLESS_S = 60.0
+"""A runner that finds no server for so long ends its calls and exits."""
+
+FLUSH_DEADLINE_S = 1.0
+"""How long the news that a generation has ended waits until its journal is written."""
+
+RELEASE_S = 5.0
+"""How long the pipelines whose media streams were closed for another runner may take to end."""
+
+REMEMBERED_S = 120.0
+"""A generation that has ended is told of to a new server for so long."""
+
+
+@dataclass
+class _ReportingGeneration(Generation):
+    """A generation whose intent is told at once: the server has to have it before the media stream closes."""
+
+    tell: Callable[[], None] = field(default=lambda: None, repr=False)
+
+    def wants(self, intent: Intent) -> None:
+        """Store what happens when the media stream has ended, and tell it."""
+        if self.intent is None:
+            super().wants(intent)
+            self.tell()
+
+
+class Runner:
+    """Runs one bot's calls for a server, and for the next one when the server dies.
+
+    Args:
+        bot: The bot.
+        settings: The operator's settings.
+        records: Where calls are written down.
+        socket_path: Where servers take runners in.
+        revision: Which load of the bot's file this is.
+        workers: How many runners of the bot take calls.
+    """
+
+    def __init__(
+        self,
+        bot: Bot,
+        settings: Settings,
+        records: CallRecords,
+        *,
+        socket_path: Path,
+        revision: int,
+        workers: int,
+    ) -> None:
+        self._bot = bot
+        self._records = records
+        self._socket_path = socket_path
+        self._revision = revision
+        self._workers = workers
+        self._spending = Spending.resumed(settings, records)
+        self._lives = Lives([bot], settings, records, spending=self._spending)
+        self._lives.ended = self._generation_ended
+        self._owned = Ownership()
+        self._held: dict[tuple[str, int], Held] = {}
+        self._ended_at: dict[tuple[str, int], float] = {}
+        self._calls: dict[str, OngoingCall] = {}
+        self._preparing: dict[str, asyncio.Lock] = {}
+        self._link: Link | None = None
+        self._lost = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until told to drain, or until no server comes any more."""
+        beating = asyncio.create_task(self._beat())
+        leaving = asyncio.create_task(self._leaving.wait())
+        try:
+            while not self._leaving.is_set() and await self._connect():
+                lost = asyncio.create_task(self._lost.wait())
+                await asyncio.wait({lost, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                lost.cancel()
+        finally:
+            await self._lives.close("runner stopped")
+            await shared_writer().flush(FLUSH_DEADLINE_S)
+            beating.cancel()
+            leaving.cancel()
+            if self._link is not None:
+                self._link.close()
+
+    def drain(self, deadline_s: float) -> None:
+        """Take no further call; leave when the last has ended, or when the deadline has passed."""
+        self._spawn(self._drain(deadline_s))
+
+    # The server.
+
+    async def _connect(self) -> bool:
+        """Find a server; False when there is none for too long."""
+        given_up_at = time.monotonic() + SERVERLESS_S
+        while time.monotonic() < given_up_at and not self._leaving.is_set():
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            connection.setblocking(False)
+            try:
+                connection.connect(str(self._socket_path))
+            except OSError:
+                connection.close()
+                await asyncio.sleep(RECONNECT_S)
+                continue
+            self._lost.clear()
+            self._link = Link(connection, received=self._received, closed=self._lost.set)
+            held = tuple(self._held.values())
+            self._say(Ready(self._bot.profile, self._revision, self._workers, held))
+            return True
+        return False
+
+    def _say(self, message: FromRunner) -> None:
+        # What a lost server did not hear, the next one learns from `Ready`.
+        if self._link is not None:
+            with suppress(LinkClosedError):
+                self._link.send(encode(message))
+
+    def _received(self, datagram: bytes, descriptor: int | None) -> None:
+        try:
+            message = from_server(datagram)
+        except BrokenDatagramError as broken:
+            logger.error("{}", broken)
+            return
+        match message:
+            case Prepare(call):
+                self._spawn(self._prepare(self._known(call)))
+            case Media(call) if descriptor is not None:
+                self._spawn(self._take_media(self._known(call), descriptor, message.received))
+            case Abandon(call_id):
+                if ongoing := self._calls.get(call_id):
+                    self._lives.abandon(ongoing)
+            case End(call_id, reason):
+                if ongoing := self._calls.get(call_id):
+                    self._lives.end(ongoing, reason)
+            case Drain(deadline_s):
+                self.drain(deadline_s)
+            case Spent(today_usd):
+                self._spending.spent_today(today_usd)
+            case Media():
+                logger.error("a media stream came without its socket")
+
+    async def _beat(self) -> None:
+        while True:
+            load = self._lives.load
+            rss_bytes = await asyncio.to_thread(_rss_bytes)
+            spent_usd = self._lives.spent_usd
+            self._say(Beat(load.live, load.prepared, load.lag_p99_ms, load.lag_max_ms, rss_bytes, spent_usd))
+            await asyncio.sleep(BEAT_S)
+
+    # Calls.
+
+    def _known(self, call: OngoingCall) -> OngoingCall:
+        """Return a call as the server knows it, its current generation reporting what becomes of it."""
+        number = call.current.number
+        held = self._held.get((call.call_id, number))
+        known = self._calls.get(call.call_id)
+        if held is not None and known is not None and len(known.generations) == number:
+            return known
+        reporting = _ReportingGeneration(**vars(call.current))
+        reporting.tell = functools.partial(self._tell, call.call_id, reporting)
+        call.generations[-1] = reporting
+        self._calls[call.call_id] = call
+        self._note(Held(call.call_id, number, intent=reporting.intent))
+        return call
+
+    def _tell(self, call_id: str, generation: Generation) -> None:
+        known = self._held.get((call_id, generation.number))
+        held = Held(call_id, generation.number, generation.started, generation.intent)
+        if known is not None and known.ended is not None:
+            held = replace(held, ended=known.ended)
+        self._note(held)
+        self._say(Told(held))
+
+    def _note(self, held: Held) -> None:
+        now = time.monotonic()
+        self._held[held.call_id, held.generation] = held
+        if held.ended is not None:
+            self._ended_at[held.call_id, held.generation] = now
+        for key, ended_at in list(self._ended_at.items()):
+            if now - ended_at > REMEMBERED_S:
+                del self._ended_at[key], self._held[key]
+
+    async def _prepare(self, call: OngoingCall) -> None:
+        generation = call.current
+        try:
+            async with self._preparing.setdefault(call.call_id, asyncio.Lock()):
+                await self._owned.take(self._records.folder(call.call_id))
+                await self._lives.prepare(call, generation)
+        except (CallTakenError, OSError) as taken:
+            logger.error("call {}: {}", call.call_id, taken)
+            generation.wants(Apologise("its records can't be written"))
+        held = self._held[call.call_id, generation.number]
+        if generation.intent is not None and not self._lives.has(call.call_id):
+            await self._generation_ended(call.call_id, generation.number, "bot failed")
+            held = self._held[call.call_id, generation.number]
+        self._say(Prepared(held))
+
+    async def _take_media(self, call: OngoingCall, descriptor: int, received: bytes) -> None:
+        generation = call.current
+        async with self._preparing.setdefault(call.call_id, asyncio.Lock()):
+            try:
+                await self._owned.take(self._records.folder(call.call_id))
+            except (CallTakenError, OSError) as taken:
+                logger.error("call {}: {}", call.call_id, taken)
+        try:
+            await take_over(descriptor, received, functools.partial(self._opened, call, generation))
+        except OSError as gone:
+            logger.warning("call {}: its media socket is gone: {}", call.call_id, gone)
+
+    def _opened(self, call: OngoingCall, generation: Generation, media: WebSocket) -> None:
+        def started(start: StartMessage) -> None:
+            if start.call_id != call.call_id or start.stream_name != generation.stream_name:
+                raise AdmissionError("another call")
+            if generation.started:
+                raise AdmissionError("used")
+            generation.started = True
+            self._tell(call.call_id, generation)
+
+        self._spawn(self._serve_media(call, generation, media, started))
+
+    async def _serve_media(
+        self,
+        call: OngoingCall,
+        generation: Generation,
+        media: WebSocket,
+        started: Callable[[StartMessage], None],
+    ) -> None:
+        await serve_media(self._lives, call, generation, media, started)
+        if not self._lives.has(call.call_id) and self._held[call.call_id, generation.number].ended is None:
+            await self._generation_ended(call.call_id, generation.number, "no pipeline")
+
+    async def _generation_ended(self, call_id: str, generation: int, reason: str) -> None:
+        """Tell that a generation has ended, when its journal is written. See `Runs.ended`."""
+        await shared_writer().flush(FLUSH_DEADLINE_S)
+        if not self._lives.has(call_id):
+            self._owned.release(self._records.folder(call_id))
+            self._calls.pop(call_id, None)
+            self._preparing.pop(call_id, None)
+        held = replace(self._held[call_id, generation], ended=reason)
+        self._note(held)
+        self._say(Told(held))
+
+    async def _drain(self, deadline_s: float) -> None:
+        logger.info("{} {} takes no further call", self._bot.name, self._bot.version)
+        await until(lambda: not self._busy(), deadline_s)
+        self._lives.release("moved")
+        await until(lambda: not self._busy(), RELEASE_S)
+        self._leaving.set()
+
+    def _busy(self) -> bool:
+        load = self._lives.load
+        return bool(load.live or load.prepared or self._preparing)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _rss_bytes() -> int:
+    """Return the memory of this process that is in the machine's."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return pages * resource.getpagesize()

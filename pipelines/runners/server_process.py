@@ -1,0 +1,148 @@
+"""The server's process: webhooks for every bot, and media sockets on their way to the runners.
+
+It holds nothing that its successor could not find: calls are in the store, pipelines in the runners.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import socket
+import sys
+from collections.abc import Callable
+from http import HTTPStatus
+
+import uvloop
+from loguru import logger
+
+from callpipe.transports.websocket import UpgradeRequest
+
+from ..bot_profile import BotProfile
+from ..call_records import CallRecords
+from ..errors import AdmissionError
+from ..exchange import Exchange
+from ..logs import log_to_stderr
+from ..ongoing import OngoingCall
+from ..ongoing_store import OngoingStore
+from ..retention import sweep_daily
+from ..server import Server, settle_memory
+from ..settings import Settings, load_settings
+from ..spending import ended_today_usd
+from ..waiting import until
+from .fleet import Fleet
+from .hand_over import handing_over
+
+ATTACH_DEADLINE_S = 1.5
+"""How long a new server waits for the runners that are there before it answers webhooks."""
+
+
+class FleetExchange(Exchange):
+    """An exchange whose bots run in processes of their own.
+
+    Args:
+        fleet: The runner processes.
+        settings: The operator's settings.
+        records: Where calls are written down.
+        store: Keeps the calls beyond this process.
+    """
+
+    def __init__(self, fleet: Fleet, settings: Settings, records: CallRecords, store: OngoingStore) -> None:
+        super().__init__(fleet, settings, records, store=store)
+        self._fleet = fleet
+        self._kept = store
+
+    def socket_protocol(self) -> Callable[..., asyncio.BaseProtocol]:
+        """Return what hands media sockets on."""
+        return handing_over(self._hand_over)
+
+    def recalls(self, call_id: str) -> OngoingCall | None:
+        """Return a call that goes on. See `Switching`."""
+        connected = self.find(call_id)
+        return None if connected is None else connected.ongoing
+
+    async def bot_came(self, bot: BotProfile) -> None:
+        """A runner of a bot is there. See `Switching`."""
+        await self._kept.remember(bot)
+
+    async def attached(self, runners: int) -> None:
+        """Take in the runners that are there, then see to the calls whose runner is not."""
+        self._fleet.start(self)
+        await until(lambda: len(self._fleet.roster) >= runners, ATTACH_DEADLINE_S)
+        for ongoing in self.ongoing:
+            generation = ongoing.generations[-1] if ongoing.generations else None
+            if generation is not None and generation.started and not self._fleet.holds(ongoing.call_id):
+                await self.runner_died(ongoing.call_id, generation.number, alone=False)
+        await self.close_records()
+
+    async def drained(self, deadline_s: float) -> None:
+        """Refuse new calls; wait until those that go on have ended, or the deadline has passed."""
+        self.drain()
+        await until(lambda: not self.calls, deadline_s)
+        self.stop_resuming()
+        self._fleet.drain(0.0)
+        await until(lambda: not self.calls, GOODBYE_S)
+
+    def _hand_over(self, request: UpgradeRequest, descriptor: int, received: bytes) -> HTTPStatus | None:
+        try:
+            admitted = self.admit(request)
+        except AdmissionError as refused:
+            logger.warning("{}", refused)
+            return HTTPStatus.UNAUTHORIZED
+        if admitted is None:
+            return HTTPStatus.NOT_FOUND
+        return self._fleet.hand_over(*admitted, descriptor, received)
+
+
+GOODBYE_S = 5.0
+"""How long callers hear an apology when the server stops before their call has ended."""
+
+
+async def serve(settings: Settings, listener: socket.socket, runners: socket.socket, expected: int) -> None:
+    """Answer until a signal says stop, then drain.
+
+    Args:
+        settings: The operator's settings.
+        listener: Where the carrier connects.
+        runners: Where runners connect.
+        expected: How many runners there are.
+    """
+    records = CallRecords(settings.data_dir)
+    store = OngoingStore(settings.data_dir / "ongoing.sqlite")
+    spent = functools.partial(ended_today_usd, records) if settings.day_budget_usd is not None else None
+    known = {bot.name: bot for bot in store.bots()}
+    fleet = Fleet(runners, settings, known=known, ended_today_usd=spent)
+    exchange = FleetExchange(fleet, settings, records, store)
+    await exchange.attached(expected)
+    server = Server(exchange, settings, listener)
+    await server.start()
+    sweeping = asyncio.create_task(_sweep(settings))
+    await server.stopping.wait()
+    sweeping.cancel()
+    await exchange.drained(settings.drain_s)
+    await server.stop()
+    store.close()
+
+
+async def _sweep(settings: Settings) -> None:
+    if settings.retention_days is not None:
+        await sweep_daily(settings.data_dir, settings.retention_days)
+
+
+def main() -> None:
+    """Import everything, then wait until the supervisor says how many runners there are."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--listener", type=int, required=True)
+    parser.add_argument("--runners", type=int, required=True)
+    told = parser.parse_args()
+    settings = load_settings()
+    log_to_stderr("INFO", settings.log)
+    settle_memory()
+    expected = sys.stdin.readline()
+    if expected:
+        carriers, runners = socket.socket(fileno=told.listener), socket.socket(fileno=told.runners)
+        uvloop.run(serve(settings, carriers, runners, int(expected)))
+
+
+if __name__ == "__main__":
+    main()
