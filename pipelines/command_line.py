@@ -11,7 +11,6 @@ from typing import Annotated, NoReturn
 
 import typer
 import uvloop
-from loguru import logger
 from rich.console import Console
 from rich.table import Table
 
@@ -105,10 +104,9 @@ def serve(
     """Answer calls: webhooks and media streams of every bot, on one port, each bot in processes of its own."""
     settings = load_settings()
     log_to_stderr("INFO", settings.log)
-    public = settings.serving().public_url
+    settings.serving()
     files = with_workers(bot_files, workers or [])
     listener = inherited_listener() or Server.listen(host, port)
-    logger.info("bots answer at {}/bandwidth/BOT/initiate", public)
     asyncio.run(Supervisor(files, settings, listener).run())
 
 

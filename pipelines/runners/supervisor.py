@@ -143,8 +143,10 @@ class Supervisor:
             raise refused[0]
         for failure in refused:
             logger.error("{}", failure)
-        for place in self._places:
+        public = self._settings.serving().public_url
+        for place in loaded:
             self._fill(place)
+            logger.info("{} answers at {}/bandwidth/{}/initiate", place.name, public, place.name)
         await self._let_begin()
 
     async def _first(self, place: _Place) -> BotLoadError | None:
