@@ -100,7 +100,8 @@ class Supervisor:
                 await self._stopping.wait()
                 await self._stop()
         finally:
-            self._kill_all()
+            self._stopping.set()
+            await self._end_all()
             self._runners.close()
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
@@ -133,13 +134,11 @@ class Supervisor:
     async def _begin(self) -> None:
         self._spare = await self._start_server()
         refused = [failure for failure in await asyncio.gather(*map(self._first, self._places)) if failure]
-        names = [place.name for place in self._places if place.name]
-        for place in self._places:
-            if names.count(place.name) > 1 and place is not next(
-                p for p in self._places if p.name == place.name
-            ):
+        loaded = [place for place in self._places if place.name]
+        for number, place in enumerate(loaded):
+            if place.name in [other.name for other in loaded[:number]]:
                 raise BotLoadError(place.bot_file.path, None, f"another bot is called {place.name!r} too")
-        if not names:
+        if not loaded:
             raise refused[0]
         for failure in refused:
             logger.error("{}", failure)
@@ -256,11 +255,22 @@ class Supervisor:
             runner.signal(signal.SIGTERM)
         await asyncio.gather(*(_exits(runner, STOP_DEADLINE_S) for runner in runners))
 
+    async def _end_all(self) -> None:
+        """Kill what is left, and see it gone."""
+        self._kill_all()
+        await asyncio.gather(*(_exits(child, STOP_DEADLINE_S) for child in self._children()))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def _kill_all(self) -> None:
-        servers: list[Child] = [each for each in (self._server, self._spare) if each is not None]
-        for child in [*servers, *(runner for place in self._places for runner in place.runners)]:
+        for child in self._children():
             if child.is_alive:
                 child.signal(signal.SIGKILL)
+
+    def _children(self) -> list[Child]:
+        servers: list[Child] = [each for each in (self._server, self._spare) if each is not None]
+        return [*servers, *(runner for place in self._places for runner in place.runners)]
 
     def _spawn_reloads(self) -> None:
         for place in self._places:
