@@ -1,9 +1,9 @@
 """A certificate for the model's socket, made anew for each run."""
 
-import importlib
 import ssl
 from pathlib import Path
-from typing import Any
+
+import trustme
 
 
 def model_certificate(folder: Path) -> tuple[ssl.SSLContext, str]:
@@ -11,7 +11,6 @@ def model_certificate(folder: Path) -> tuple[ssl.SSLContext, str]:
 
     Every system finds the authority by the environment variable SSL_CERT_FILE, as Python's own context does.
     """
-    trustme: Any = importlib.import_module("trustme")  # untyped, and only installed by `make bench`
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
