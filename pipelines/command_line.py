@@ -20,6 +20,7 @@ from callpipe.transports.errors import CallpipeError
 from . import emulate
 from .bot import load_bot
 from .call_index import CallIndex
+from .drawing import draw as draw_pipeline
 from .errors import SettingsError, UnknownCallError
 from .journal import read_journal, transcript
 from .loading import built
@@ -118,8 +119,15 @@ def reload(bot: Annotated[str, typer.Argument(help="The bot's name.")]) -> None:
 
 
 @app.command()
-def check(bot_files: BotFiles) -> None:
+def check(
+    bot_files: BotFiles,
+    draw: Annotated[
+        Path | None, typer.Option(metavar="FILE.svg", help="Draw the bot's pipeline into this file.")
+    ] = None,
+) -> None:
     """Show the audio formats at each joint of a bot's pipeline; exit status 1 when two don't fit."""
+    if draw is not None and len(bot_files) != 1:
+        raise typer.BadParameter("one file takes one bot's pipeline", param_hint="--draw")
     log_to_stderr("ERROR")
     settings = load_settings()
     for path in bot_files:
@@ -131,6 +139,9 @@ def check(bot_files: BotFiles) -> None:
         for joint in pipeline.joints:
             table.add_row(joint.processor, _words(joint.tracks.caller), _words(joint.tracks.bot), joint.note)
         console.print(table)
+        if draw is not None:
+            draw.write_text(draw_pipeline(bot.name, pipeline.joints))
+            console.print(f"drawn into {draw}")
 
 
 @calls_app.command("list")
