@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
 from pydantic import SecretStr
 
 from callpipe.processors.mulaw import MulawDecoder, MulawEncoder
@@ -21,26 +18,23 @@ from callpipe.processors.resampler import Resampler
 from callpipe.processors.tools import ToolRouter, tool
 from callpipe.transports.audio.formats import PCM_24K
 from callpipe.transports.bandwidth.emulator import Caller, CallReport, Carrier
-from callpipe.transports.errors import SocketRefusedError
 from callpipe.transports.frames import EncodedAudio
-from callpipe.transports.loopback import socket_pair
 from callpipe.transports.realtime.emulator import (
     EmulatedEndpoint,
     EmulatorSettings,
     RealtimeEmulatorServer,
     SessionLog,
-    inline,
 )
 from callpipe.transports.realtime.endpoints import Breakers
 from callpipe.transports.realtime.pace import Pace, Paces
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.speech.interfaces import Brain
 from callpipe.transports.speech.tones import CHARACTER_MS, ToneEar, ToneVoice
-from callpipe.transports.websocket import UpgradeRequest, WebSocket
 
 from .bot import Bot
 from .call import Call
 from .call_records import CallRecords
+from .in_memory import carrier_in_memory
 from .pipeline import Pipeline
 from .rehearsal_conversation import (
     APOLOGY,
@@ -54,7 +48,7 @@ from .rehearsal_conversation import (
 )
 from .rehearsal_faults import Rehearsal
 from .rehearsal_measures import Evidence, Span, utterances
-from .server import Server, create_app
+from .server import Server
 from .settings import Recording, Settings
 from .switchboard import Switchboard
 
@@ -184,19 +178,8 @@ async def _in_memory(rehearsal: Rehearsal, rehearsed: RehearsedBot, folder: Path
     records = CallRecords(folder, clock=clock)
     switchboard = Switchboard([rehearsed.bot], settings, records, connect=model.connect, clock=clock)
 
-    async def open_media(url: str, *, headers: Mapping[str, str], deadline_s: float) -> WebSocket:
-        del deadline_s
-        names = {name.lower(): value for name, value in headers.items()}
-        admitted = switchboard.accept(UpgradeRequest(urlsplit(url).path, names))
-        if isinstance(admitted, HTTPStatus):
-            raise SocketRefusedError(f"the handshake was refused with status {admitted}", admitted)
-        carriers, servers = socket_pair()
-        admitted(servers)
-        return carriers
-
-    app = httpx.ASGITransport(create_app(switchboard, settings))
-    async with httpx.AsyncClient(transport=app) as http:
-        carrier = _carrier(settings, http=http, connect=open_media, run_blocking=inline, clock=clock)
+    calling = carrier_in_memory(switchboard, settings, NAME, announcer=ToneVoice(), max_call_s=_LONGEST_CALL_S)
+    async with calling as carrier:
         try:
             yield Stage(carrier, model.logs)
         finally:

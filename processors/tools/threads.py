@@ -11,6 +11,13 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
+_running: set[int] = set()
+
+
+def running_threads() -> int:
+    """Return how many functions run in threads of `run_in_thread` at the moment."""
+    return len(_running)
+
 
 def run_in_thread(function: Callable[[], Result], *, name: str) -> asyncio.Future[Result]:
     """Start a thread of its own for a function and return its result to be.
@@ -34,6 +41,12 @@ def run_in_thread(function: Callable[[], Result], *, name: str) -> asyncio.Futur
         value = context.run(function)
         with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody waits any more
             loop.call_soon_threadsafe(deliver, value)
+        _running.discard(id(result))
 
-    threading.Thread(target=work, name=name, daemon=True).start()
+    _running.add(id(result))
+    try:
+        threading.Thread(target=work, name=name, daemon=True).start()
+    except RuntimeError:
+        _running.discard(id(result))
+        raise
     return result

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from callpipe.transports.virtual_time import in_virtual_time, run_virtual
+from callpipe.transports import virtual_time
+from callpipe.transports.virtual_time import VirtualTimeLoop, in_virtual_time, run_virtual
 
 
 def test_an_hour_takes_no_time_and_keeps_its_order() -> None:
@@ -52,3 +53,28 @@ def test_a_decorated_test_runs_in_virtual_time_until_its_deadline() -> None:
     with pytest.raises(TimeoutError):
         sleeps(seconds=61)
     assert slept == [59]
+
+
+def test_time_stands_still_for_a_thread_where_it_is_asked_to() -> None:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        working = asyncio.ensure_future(asyncio.to_thread(time.sleep, 0.1))
+        done, _ = await asyncio.wait({working}, timeout=0.05)
+        assert done
+        return loop.time()
+
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(lambda: 0)) as runner:
+        assert runner.run(main()) == 0.0
+
+
+def test_time_goes_on_when_a_thread_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual_time, "PATIENCE_S", 0.1)
+
+    async def main() -> float:
+        began = time.monotonic()
+        await asyncio.sleep(60)
+        await asyncio.sleep(60)
+        return time.monotonic() - began
+
+    with asyncio.Runner(loop_factory=lambda: VirtualTimeLoop(lambda: 1)) as runner:
+        assert 0.1 <= runner.run(main()) < 0.2

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import threading
 
-from callpipe.processors.tools.threads import run_in_thread
+from callpipe.processors.tools.threads import run_in_thread, running_threads
 
 caller = contextvars.ContextVar("caller", default="nobody")
 
@@ -65,3 +65,14 @@ def test_a_thread_may_outlive_the_loop() -> None:
         threading.excepthook = previous
     assert not threads[0].is_alive()
     assert not raised
+
+
+async def test_functions_that_run_are_counted() -> None:
+    release = threading.Event()
+    results = [run_in_thread(release.wait, name="waiting") for _ in range(3)]
+    assert running_threads() == 3
+    release.set()
+    await asyncio.gather(*results)
+    async with asyncio.timeout(5):
+        while running_threads():
+            await asyncio.sleep(0.01)

@@ -161,7 +161,7 @@ class Watch:
             (
                 number
                 for number, call in enumerate(self._sightings.tool_calls)
-                if number not in self._matched and call.name == expect.tool and _fits(call, expect.arguments)
+                if number not in self._matched and call.name == expect.tool and call.has(expect.arguments)
             ),
             None,
         )
@@ -179,10 +179,6 @@ def wanted(expect: Expect) -> str:
     if expect.bot is not None:
         return f"expected the bot to {'be quiet' if expect.bot == 'quiet' else 'speak'}{within}"
     return f"expected the bot to say {expect.words!r}{within}"
-
-
-def _fits(call: SeenToolCall, arguments: Mapping[str, Any]) -> bool:
-    return all(name in call.arguments and call.arguments[name] == value for name, value in arguments.items())
 
 
 def _call_words(name: str, arguments: Mapping[str, Any]) -> str:

@@ -42,6 +42,11 @@ class SeenToolCall:
     outcome: str = ""
     output: str = field(default="", repr=False)
 
+    def has(self, arguments: Mapping[str, Any]) -> bool:
+        """Say whether these are among its arguments."""
+        given = self.arguments
+        return all(name in given and given[name] == value for name, value in arguments.items())
+
 
 class Sightings:
     """What the expectations of one call look at.
