@@ -109,7 +109,7 @@ class Lives:
         """How much runs."""
         live = sum(life.attached for life in self._running)
         lags = self.loop_lag.lags
-        return Load(live, len(self._running) - live, lags.p99_ms, lags.max_ms)
+        return Load(1, live, len(self._running) - live, lags.p99_ms, lags.max_ms)
 
     @property
     def budget_spent(self) -> bool:

@@ -15,12 +15,14 @@ class Load:
     """How much runs at the moment.
 
     Attributes:
+        runners: Processes that run pipelines.
         live: Pipelines with a media stream.
         prepared: Pipelines that wait for one.
         lag_p99_ms: The loop lag that 99 of 100 measures of the last minute stayed below, of the worst process.
         lag_max_ms: The longest there was.
     """
 
+    runners: int = 0
     live: int = 0
     prepared: int = 0
     lag_p99_ms: float = 0.0

@@ -76,7 +76,7 @@ class CarrierWebhooks:
     async def health(self) -> JSONResponse:
         """The server is there."""
         load = self._exchange.load
-        calls = {"live_calls": load.live, "prepared_calls": load.prepared}
+        calls = {"runners": load.runners, "live_calls": load.live, "prepared_calls": load.prepared}
         lag_ms = {"p99": round(load.lag_p99_ms, 1), "max": round(load.lag_max_ms, 1)}
         return JSONResponse({"status": "ok", **calls, "loop_lag_ms": lag_ms})
 

@@ -137,8 +137,13 @@ class Fleet:
         beats = [runner.beat for runner in self.roster]
         generations = [held for runner in self.roster for held in runner.held.values()]
         live = sum(held.started for held in generations)
-        lag_p99_ms = max((beat.lag_p99_ms for beat in beats), default=0.0)
-        return Load(live, len(generations) - live, lag_p99_ms, max((b.lag_max_ms for b in beats), default=0.0))
+        return Load(
+            len(beats),
+            live,
+            len(generations) - live,
+            max((beat.lag_p99_ms for beat in beats), default=0.0),
+            max((beat.lag_max_ms for beat in beats), default=0.0),
+        )
 
     @property
     def budget_spent(self) -> bool:
