@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from callpipe.transports.bandwidth.transport import BandwidthTransport
+from callpipe.transports.restored import Restored
 from callpipe.transports.websocket import Connect, connect
 
 from .parties import Parties
@@ -34,6 +35,9 @@ class Call(SteeredCall):
         transport: The media stream, which may come after the pipeline has started: `transport.input()` and
             `transport.output()` begin and end a pipeline.
         folder: Where this call's recording, journal and transcript are kept.
+        restored: The conversation so far, when this media stream follows one that was lost; None on a call's
+            first. A `RealtimeLLM` goes on with it by itself; for a stock LLM service there is
+            ``call.restored.messages()``.
         connect: Opens the model's socket.
         clock: Monotonic seconds.
         remote: Reaches into the pipeline while it runs; the methods of `SteeredCall` say what for.
@@ -47,6 +51,7 @@ class Call(SteeredCall):
     settings: Settings
     transport: BandwidthTransport
     folder: Path
+    restored: Restored | None = field(default=None, repr=False)
     connect: Connect = connect
     clock: Clock = time.monotonic
     remote: CallRemote = field(default_factory=CallRemote, repr=False, compare=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hashlib
 import os
@@ -14,11 +15,16 @@ from pathlib import Path
 from loguru import logger
 
 from callpipe.processors.disk import open_private, shared_writer, write_all
+from callpipe.transports.restored import Restored
 
 from .bot_profile import BotProfile
 from .call_index import CallIndex, IndexedCall
 from .journal import Journal, figures, read_journal, transcript
 from .ongoing import OngoingCall
+from .restore import restore
+
+RESTORE_DEADLINE_S = 0.3
+"""How long a call that goes on waits for a slow disk."""
 
 FLUSH_DEADLINE_S = 5.0
 """How long the end of a call waits for a slow disk."""
@@ -54,6 +60,22 @@ class CallRecords:
         """Return a call's journal, which several processes may write; its time is the call's."""
         path = self.folder(ongoing.call_id) / "journal.jsonl"
         return Journal(path, call_id=ongoing.call_id, began_at=ongoing.answered_at, clock=self._clock)
+
+    async def restored(self, call_id: str) -> Restored:
+        """Return what a call's conversation has come to, as its journal tells.
+
+        An own earlier generation's last events are waited for, but no longer than a caller can be kept waiting.
+        """
+        if not await shared_writer().flush(RESTORE_DEADLINE_S):
+            logger.error("call {}: the disk is too slow; its last words may be missing", call_id)
+        return await asyncio.to_thread(self._restored, call_id)
+
+    def _restored(self, call_id: str) -> Restored:
+        try:
+            return restore(read_journal(self.folder(call_id) / "journal.jsonl"))
+        except OSError as failure:
+            logger.error("call {}: its conversation can't be restored: {}", call_id, failure)
+            return Restored()
 
     def begin(self, bot: BotProfile, ongoing: OngoingCall, *, recorded: bool) -> Journal:
         """Begin a call's journal and enter the call into the index."""

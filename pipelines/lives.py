@@ -14,6 +14,7 @@ from callpipe.transports.audio.playhead import Playhead
 from callpipe.transports.bandwidth.errors import MediaFormatError
 from callpipe.transports.bandwidth.messages import StartMessage
 from callpipe.transports.bandwidth.transport import BandwidthTransport
+from callpipe.transports.restored import Restored
 from callpipe.transports.websocket import Connect, WebSocket, connect
 
 from .bot import Bot
@@ -49,12 +50,16 @@ class ServedCall:
         budget: What it may cost; None without a limit.
         lives: The pipelines that run, by the number of their generation: usually one, and two while the next
             generation is prepared before the last one has ended.
+        over: The call is to end.
+        beginning: Held while a generation begins, so that none begins twice.
     """
 
     ongoing: OngoingCall
     journal: Journal
     budget: CallBudget | None = None
     lives: dict[int, CallLife] = field(default_factory=dict[int, CallLife])
+    over: bool = False
+    beginning: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
 
 class Lives:
@@ -145,9 +150,15 @@ class Lives:
             return
         served = self._served(ongoing)
         began = self._clock()
-        if self._begin(served, generation) is not None:
-            build_ms = round((self._clock() - began) * 1000, 1)
-            served.journal.write("prepared", generation=generation.number, build_ms=build_ms)
+        async with served.beginning:
+            if generation.number in served.lives:
+                return
+            life = await self._begin(served, generation)
+        if life is None:
+            self._let_go(served)
+            return
+        build_ms = round((self._clock() - began) * 1000, 1)
+        served.journal.write("prepared", generation=generation.number, build_ms=build_ms)
 
     async def attach(
         self, ongoing: OngoingCall, generation: Generation, socket: WebSocket, start: StartMessage
@@ -161,9 +172,10 @@ class Lives:
             MediaFormatError: The inbound track is not PCMU at 8 kHz; the caller is to get an apology.
         """
         served = self._served(ongoing)
-        life = served.lives.get(generation.number)
-        if life is None and generation.intent is None and not self._closed:
-            life = self._begin(served, generation)
+        async with served.beginning:
+            life = served.lives.get(generation.number)
+            if life is None and generation.intent is None and not self._closed:
+                life = await self._begin(served, generation)
         if life is None:
             self._let_go(served)
             return False
@@ -186,6 +198,8 @@ class Lives:
         lives = self._lives_of(ongoing)
         for life in lives:
             life.end(reason)
+        if served := self._calls.get(ongoing.call_id):
+            served.over = True
         return bool(lives)
 
     def release(self, reason: str) -> None:
@@ -220,23 +234,31 @@ class Lives:
         return list(served.lives.values()) if served is not None else []
 
     def _let_go(self, served: ServedCall) -> None:
-        if not served.lives and self._calls.pop(served.ongoing.call_id, None) is not None:
+        if (
+            not served.lives
+            and not served.beginning.locked()
+            and self._calls.pop(served.ongoing.call_id, None) is not None
+        ):
             served.journal.close()
 
-    def _begin(self, served: ServedCall, generation: Generation) -> CallLife | None:
+    async def _begin(self, served: ServedCall, generation: Generation) -> CallLife | None:
+        restored = None
+        if generation.number > 1:
+            restored = await self._records.restored(served.ongoing.call_id)
+            if served.over:  # meanwhile
+                return None
         bot = self._bots[served.ongoing.bot]
-        call = self._call(bot, served.ongoing, generation)
+        call = self._call(bot, served.ongoing, generation, restored)
         budget = self._spending.observers(call, served.journal, served.budget)
         observers = [JournalObserver(served.journal), *budget, *self._observers(call)]
         life = CallLife(bot, call, served.ongoing, observers=observers, deadlines=self._deadlines)
         if not life.build():
-            self._let_go(served)
             return None
         served.lives[generation.number] = life
         self._running[life] = asyncio.create_task(self._run(served, generation.number, life))
         return life
 
-    def _call(self, bot: Bot, ongoing: OngoingCall, generation: Generation) -> Call:
+    def _call(self, bot: Bot, ongoing: OngoingCall, generation: Generation, restored: Restored | None) -> Call:
         return Call(
             call_id=ongoing.call_id,
             generation=generation.number,
@@ -248,6 +270,7 @@ class Lives:
                 clock=self._clock, playhead=Playhead(prebuffer_ms=self._settings.prebuffer_ms)
             ),
             folder=self._records.folder(ongoing.call_id),
+            restored=restored,
             connect=self._connect,
             clock=self._clock,
         )

@@ -11,7 +11,7 @@ from pipecat.processors.frame_processor import FrameProcessor
 
 from callpipe.processors.mulaw import MulawDecoder, MulawEncoder
 from callpipe.processors.prerecorded import prerecorded
-from callpipe.processors.realtime import RealtimeLLM
+from callpipe.processors.realtime import SORRY_ONE_MOMENT, RealtimeLLM
 from callpipe.processors.recorder import Recorder
 from callpipe.processors.resampler import Resampler
 from callpipe.processors.tools import Tool, ToolRouter
@@ -39,6 +39,7 @@ def realtime_call(
     greeting: str | None = None,
     greeting_audio: Speech | None = None,
     holding_phrase: Speech | None = ONE_MOMENT_PLEASE,
+    resuming_phrase: Speech | None = SORRY_ONE_MOMENT,
     endpoints: Sequence[RealtimeEndpoint] = (),
     **model: Any,
 ) -> Pipeline:
@@ -54,6 +55,8 @@ def realtime_call(
         holding_phrase: What the caller hears whenever a lost model or a failed answer would leave them in
             silence for more than 0.8 s; a file or bytes, as `greeting_audio`. The default is English: give your
             own in the bot's language and voice. None leaves the silence.
+        resuming_phrase: What the caller hears at once when the call goes on in another media stream, because
+            one was lost; as `holding_phrase`. The default is English; None leaves the silence.
         endpoints: Where else the model is reached when `OPENAI_BASE_URL` does not answer, in this order.
         **model: Further fields of `RealtimeSettings`, such as ``voice`` or ``turn_detection``.
 
@@ -64,7 +67,7 @@ def realtime_call(
         pydantic.ValidationError: `RealtimeSettings` does not take one of `model`.
     """
     settings = RealtimeSettings(instructions=instructions, audio_format=PCM_24K, **model)
-    speech = _Speech(greeting, greeting_audio, holding_phrase)
+    speech = _Speech(greeting, greeting_audio, holding_phrase, resuming_phrase)
     router = ToolRouter(tools, clock=call.clock)
     return Pipeline(
         [
@@ -89,6 +92,7 @@ def passthrough_call(
     greeting: str | None = None,
     greeting_audio: Speech | None = None,
     holding_phrase: Speech | None = ONE_MOMENT_PLEASE,
+    resuming_phrase: Speech | None = SORRY_ONE_MOMENT,
     endpoints: Sequence[RealtimeEndpoint] = (),
     **model: Any,
 ) -> Pipeline:
@@ -97,7 +101,7 @@ def passthrough_call(
     It adds the least delay and costs the least. Takes what `realtime_call` takes.
     """
     settings = RealtimeSettings(instructions=instructions, audio_format=PCMU_8K, **model)
-    speech = _Speech(greeting, greeting_audio, holding_phrase)
+    speech = _Speech(greeting, greeting_audio, holding_phrase, resuming_phrase)
     router = ToolRouter(tools, clock=call.clock)
     return Pipeline(
         [
@@ -121,6 +125,7 @@ class _Speech(NamedTuple):
     greeting: str | None
     greeting_audio: Speech | None
     holding_phrase: Speech | None
+    resuming_phrase: Speech | None
 
 
 def _model(
@@ -144,6 +149,7 @@ def _model(
         greeting=speech.greeting,
         greeting_audio=recorded(speech.greeting_audio),
         holding_phrase=recorded(speech.holding_phrase),
+        resuming_phrase=speech.resuming_phrase,
         endpoints=endpoints,
         connect=call.connect,
         clock=call.clock,

@@ -149,11 +149,15 @@ class ModelConversation:
     # Time.
 
     def _next_due(self, now: float) -> float | None:
-        dues = [self._session.next_due(now), self._link.due(owing=self._session.waits_for_server)]
+        dues = [
+            self._session.next_due(now),
+            self._session.progress_due,
+            self._link.due(owing=self._session.waits_for_server),
+        ]
         return min((due for due in dues if due is not None), default=None)
 
     async def _overdue(self) -> None:
         now = self._clock()
-        happened = self._session.due(now)
+        happened = [*self._session.progress(now), *self._session.due(now)]
         self._link.watch(owing=self._session.waits_for_server)
         await self.tell(happened)

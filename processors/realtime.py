@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from pipecat.frames.frames import (
@@ -48,6 +49,7 @@ from callpipe.transports.realtime.happenings import Happening
 from callpipe.transports.realtime.pace import PROCESS_PACES, Paces
 from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings
+from callpipe.transports.restored import Restored
 from callpipe.transports.steering import ChangeFrame, SteeringFrame, ToolsChangedFrame
 from callpipe.transports.websocket import Connect
 
@@ -60,18 +62,23 @@ from .model_conversation import ModelConversation
 from .model_dialer import Dialer
 from .model_frames import CallerTranscriptionFrame, frame_of, pcm
 from .model_link import ROLLOVER_AFTER_S, ModelLink
+from .prerecorded import prerecorded
 
 CLEANUP_DEADLINE_S = 1.0
+
+SORRY_ONE_MOMENT = Path(__file__).with_name("sorry_one_moment.wav").read_bytes()
+"""The words of its name in English, 1 s, by a neutral voice (hibari-tts)."""
 
 
 class RealtimeLLM(MediaProcessor):
     """Holds a session with a realtime model and joins it to the pipeline.
 
-    The session is opened while the pipeline is set up. The caller's audio ends here; the bot's begins here,
-    with the model's item id as its `context_id`. A session that is lost is followed by another that is told the
-    conversation, and one that would expire is left for another in time; a `ModelFaultFrame` tells of each loss
-    and of each attempt that failed. When no session can be had, an ErrorFrame makes this processor unusable: a
-    worker with ``ProcessorUnusablePolicy.END`` ends the call then.
+    The session is opened while the pipeline is set up; when the call has a `Restored` conversation as its
+    ``restored``, the session is told that, and goes on with it instead of greeting. The caller's audio ends
+    here; the bot's begins here, with the model's item id as its `context_id`. A session that is lost is
+    followed by another that is told the conversation, and one that would expire is left for another in time;
+    a `ModelFaultFrame` tells of each loss and of each attempt that failed. When no session can be had, an
+    ErrorFrame makes this processor unusable: a worker with ``ProcessorUnusablePolicy.END`` ends the call then.
 
     Args:
         settings: What the session is set up with.
@@ -85,6 +92,8 @@ class RealtimeLLM(MediaProcessor):
         holding_phrase: Audio that the caller hears whenever they would hear nothing for more than 0.8 s
             because a session was lost or an answer failed; in the session's format. The model does not know of
             it. None leaves the silence.
+        resuming_phrase: What the caller hears at once when a call goes on in another media stream; a recording
+            as `prerecorded` takes it. The default is English ("Sorry, one moment."); None is silence.
         rollover_after_s: How long a session lasts until another is opened beside it.
         breakers: Which endpoints rest; None for those that all calls of this process share.
         paces: How fast voices speak; None for what all calls of this process have heard.
@@ -107,6 +116,7 @@ class RealtimeLLM(MediaProcessor):
         greeting_audio: EncodedAudio | None = None,
         endpoints: Sequence[RealtimeEndpoint] = (),
         holding_phrase: EncodedAudio | None = None,
+        resuming_phrase: Path | str | bytes | None = SORRY_ONE_MOMENT,
         rollover_after_s: float = ROLLOVER_AFTER_S,
         breakers: Breakers | None = None,
         paces: Paces | None = None,
@@ -130,6 +140,9 @@ class RealtimeLLM(MediaProcessor):
             pace=(paces or PROCESS_PACES).of(settings),
         )
         self._greeted: Sequence[Happening] = ()
+        self._resuming_phrase = (
+            None if resuming_phrase is None else prerecorded(resuming_phrase, settings.audio_format)
+        )
         if greeting_audio is not None:
             if not greeting:
                 raise ValueError("the model has to be told the words of greeting_audio: give greeting as well")
@@ -159,6 +172,9 @@ class RealtimeLLM(MediaProcessor):
     async def setup(self, setup: FrameProcessorSetup) -> None:
         """Begin to open the session."""
         await super().setup(setup)
+        restored = getattr(_resources(setup), "restored", None)
+        if isinstance(restored, Restored):
+            self._greeted = self._session.resumed(restored, self._resuming_phrase, self._clock())
         self._following = self._spawn(self._converse())
 
     async def cleanup(self) -> None:
@@ -316,3 +332,8 @@ class RealtimeLLM(MediaProcessor):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _resources(setup: FrameProcessorSetup) -> object:
+    """Return what the pipeline's worker was given as `app_resources`: the call, in a callpipe bot."""
+    return setup.pipeline_worker.app_resources

@@ -13,6 +13,7 @@ from loguru import logger
 from pipecat.frames.frames import CancelFrame, EndFrame, Frame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
+from callpipe.transports.conversation_events import ToolStartedFrame
 from callpipe.transports.frames import ToolCalledFrame, ToolCallFrame, ToolResultFrame
 from callpipe.transports.lane import DOWNSTREAM, UPSTREAM, MediaProcessor
 from callpipe.transports.steering import FillerFrame, ToolsChangedFrame
@@ -43,10 +44,11 @@ class ToolRouter(MediaProcessor):
 
     Each `ToolCallFrame` that comes downstream is answered by one `ToolResultFrame` upstream, followed by one
     `ToolCalledFrame` downstream for the journal: whether the tool answers, raises, hangs, does not exist, or
-    the arguments don't fit. A call id that was seen before is ignored. Interruptions don't touch a running
-    tool. When the call ends, running tools have `GRACE_S` left, then they are cancelled; `EndFrame` and
-    `CancelFrame` follow the last answer, so that the journal has it. When the model's tools are changed in the
-    middle of the call, the new ones are run from then on.
+    the arguments don't fit. A `ToolStartedFrame` tells the journal before of a tool that begins to run. A call
+    id that was seen before is ignored. Interruptions don't touch a running tool. When the call ends, running
+    tools have `GRACE_S` left, then they are cancelled; `EndFrame` and `CancelFrame` follow the last answer, so
+    that the journal has it. When the model's tools are changed in the middle of the call, the new ones are run
+    from then on.
 
     Args:
         tools: Tools, or functions to make tools of.
@@ -145,6 +147,9 @@ class ToolRouter(MediaProcessor):
         resources = self._worker.app_resources if self._worker is not None else None
         context = ToolContext(call_id=call.call_id, tool_name=tool.name, resources=resources)
         began_at = self._clock()
+        await self.push_frame(
+            ToolStartedFrame(began_at, call.call_id, tool.name, call.arguments, tool.side_effects)
+        )
         if tool.filler:
             await self.push_frame(FillerFrame(call.call_id, tool.filler, tool.filler_after_ms), UPSTREAM)
         try:

@@ -56,6 +56,8 @@ class Tool:
         timeout_s: Seconds the function may take; then the model is told so.
         filler: What the model says meanwhile when the function takes long; None for nothing.
         filler_after_ms: For how long the caller must have heard nothing before the filler is said.
+        side_effects: Whether running it twice may do harm. One that was running when its process died is run
+            again only when it has none; otherwise the model is told that its outcome is unknown.
 
     Attributes:
         function: The function.
@@ -65,6 +67,7 @@ class Tool:
         timeout_s: Seconds it may take.
         filler: What the model says meanwhile, or None.
         filler_after_ms: After how much silence.
+        side_effects: Whether running it twice may do harm.
 
     Raises:
         ToolDefinitionError: The function can't be a tool as it is written.
@@ -78,6 +81,7 @@ class Tool:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         filler: str | None = None,
         filler_after_ms: float = DEFAULT_FILLER_AFTER_MS,
+        side_effects: bool = True,
     ) -> None:
         self._signature = Signature(function)
         self.function = function
@@ -87,6 +91,7 @@ class Tool:
         self.timeout_s = timeout_s
         self.filler = filler
         self.filler_after_ms = filler_after_ms
+        self.side_effects = side_effects
         self._is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
         self._attempts: set[asyncio.Future[Any]] = set()
         if not _NAME.fullmatch(self.name):
@@ -232,6 +237,7 @@ def tool(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     filler: str | None = None,
     filler_after_ms: float = DEFAULT_FILLER_AFTER_MS,
+    side_effects: bool = True,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -241,6 +247,7 @@ def tool(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     filler: str | None = None,
     filler_after_ms: float = DEFAULT_FILLER_AFTER_MS,
+    side_effects: bool = True,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: ``@tool``, or ``@tool(timeout_s=20, filler="One moment, please.")``.
 
@@ -250,6 +257,7 @@ def tool(
         timeout_s: Seconds the function may take.
         filler: What the model says meanwhile when the function takes long.
         filler_after_ms: For how long the caller must have heard nothing before that.
+        side_effects: Whether running it twice may do harm; say False of one that only looks something up.
 
     Raises:
         ToolDefinitionError: The function can't be a tool as it is written.
@@ -258,6 +266,13 @@ def tool(
         return Tool(function, name=name, timeout_s=timeout_s)
 
     def decorate(decorated: Callable[..., Any]) -> Tool:
-        return Tool(decorated, name=name, timeout_s=timeout_s, filler=filler, filler_after_ms=filler_after_ms)
+        return Tool(
+            decorated,
+            name=name,
+            timeout_s=timeout_s,
+            filler=filler,
+            filler_after_ms=filler_after_ms,
+            side_effects=side_effects,
+        )
 
     return decorate

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..audio.formats import AudioFormat, Encoding
 from ..audio.playhead import Playhead
+from ..conversation_events import BotSpeakingFrame
 from ..frames import BargeInFrame, EncodedAudio
 from .client_events import delete_item
 from .events import AudioDelta, AudioDone, MalformedEventError, TranscriptDelta, TranscriptDone
 from .happenings import BotAudio, BotStarted, BotStopped, Happening
 from .items import BotItem, BotItems
 from .pace import Pace
+
+PROGRESS_S = 1.0
+"""How often it is told how far the caller has heard an item."""
 
 CLEAR_DEADLINE_S = 0.25
 """How long an interruption waits for the transport to tell what was heard; then the playhead is asked."""
@@ -29,6 +34,7 @@ class BotSpeech:
         playhead: Tells what was heard. The transport's, once it has been handed over; until then one that
             assumes that audio plays as soon as it arrives.
         assumed: Whether `playhead` is the assuming one.
+        progress_due: When `progress` has something to tell, in s; None while nothing is being said.
     """
 
     def __init__(self, audio_format: AudioFormat, outbox: list[bytes], pace: Pace) -> None:
@@ -40,6 +46,7 @@ class BotSpeech:
         self._cut_at: float | None = None
         self._cut_by_caller = False
         self._pace = pace
+        self.progress_due: float | None = None
 
     def adopt(self, playhead: Playhead) -> None:
         """Read what was heard from the transport's playhead from now on."""
@@ -78,6 +85,7 @@ class BotSpeech:
         began: list[Happening] = []
         if not item.generated_ms:
             item.began_at = now
+            self.progress_due = self.progress_due or now + PROGRESS_S
             began.append(BotStarted(item.item_id))
         item.generated_ms += duration_ms
         item.last_event_id = event.event_id
@@ -93,6 +101,7 @@ class BotSpeech:
         item.generated_ms = audio.duration_ms
         item.complete = item.erased = True
         item.began_at = now
+        self.progress_due = now + PROGRESS_S
         if self.assumed:
             self.playhead.sent(item.generated_ms, now, item_id)
         return [BotStarted(item_id), BotAudio(item_id, audio), BotStopped(item_id)]
@@ -163,6 +172,19 @@ class BotSpeech:
             and not item.is_heard(self.playhead.heard_ms(item.item_id, now))
             for item in self._items
         )
+
+    def progress(self, now: float) -> list[Happening]:
+        """Tell, when it is time, how far the caller has heard what is being said."""
+        if self.progress_due is None or now < self.progress_due:
+            return []
+        self.progress_due = now + PROGRESS_S if self.unheard(now) else None
+        told: list[Happening] = []
+        for item in self._items:
+            heard_ms = 0.0 if item.cut else min(self._heard_ms(item, now), item.generated_ms)
+            if heard_ms:
+                words = replace(item, text=self.whole_words(item)).words_heard(heard_ms)
+                told.append(BotSpeakingFrame(now, item.item_id, words, heard_ms, item.began_at))
+        return told
 
     def cut(self, now: float, *, by_caller: bool) -> list[Happening]:
         """Interrupt: nothing more of any open item is passed on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..conversation_events import CallerSpokeFrame
 from ..frames import CallerTurnFrame, UsageFrame
 from .events import AudioCommitted, CallerTranscribed, CallerTranscriptionFailed, SpeechStopped
 from .faults import Faults
@@ -90,8 +91,10 @@ class CallerTurns:
 
     def committed(self, event: AudioCommitted, now: float) -> Sequence[Happening]:
         """Note a turn whose transcript is to come, if anybody makes one."""
-        self._texts.setdefault(event.item_id, None if self._transcriber else "")
-        return self._complete(now)
+        if event.item_id in self._texts:
+            return ()
+        self._texts[event.item_id] = None if self._transcriber else ""
+        return [CallerSpokeFrame(now, event.item_id), *self._complete(now)]
 
     def transcribed(self, event: CallerTranscribed, now: float) -> Sequence[Happening]:
         """Note a transcript and what it cost; return the turns that are complete now."""

@@ -16,6 +16,10 @@ FAREWELL_DEADLINE_S = 20.0
 """How long the call goes on at the most once a tool has asked for its end."""
 
 
+RESTORED = "restored"
+"""Stands for the response that made calls which another process left unfinished."""
+
+
 class Farewell:
     """The end of the call: it waits until a goodbye was generated, and heard.
 
@@ -188,6 +192,12 @@ class Dialogue:
         due = self.filler_due(silent_since)
         if due is not None and now >= due:
             self.responses.want(Wish(say_exactly(self._fillers.take(silent_since)), alone=True, filler=True))
+
+    def call_again(self, call_ids: Sequence[str]) -> None:
+        """Wait for the answers of calls that no response of this session has made; go on when all are there."""
+        self.responses.done(RESTORED)
+        for call_id in call_ids:
+            self._calls.made(call_id, RESTORED)
 
     def has_called(self, response_id: str) -> bool:
         """Whether a response has called a tool."""

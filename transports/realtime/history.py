@@ -121,6 +121,10 @@ class History:
         told = self._told.pop(turn.item_id, None)
         return [] if told is None or told.text == turn.heard_text else self._correct(told, turn.heard_text)
 
+    def bot_heard(self, item_id: str, words: str) -> None:
+        """Note what was heard of an item that is over."""
+        self._add(BotSaid(item_id, words))
+
     def tool_called(self, call: ToolCallFrame) -> None:
         """Note a tool call of the model's."""
         self._add(call)

@@ -99,6 +99,10 @@ class Responses:
         if wish != GO_ON or GO_ON not in self._wanted:
             self._wanted.append(wish)
 
+    def forget(self) -> None:
+        """Want nothing of what was wanted so far and not asked for."""
+        self._wanted.clear()
+
     def want_again(self) -> None:
         """Remember what the caller cuts off before its first word, when it is to outlast that."""
         live, asked = self.live, self._asked

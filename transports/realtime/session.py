@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..audio.playhead import Playhead
+from ..conversation_events import EndAskedFrame
 from ..frames import EncodedAudio, SessionReadyFrame
+from ..restored import Restored
 from ..steering import ChangeFrame, SteeringFrame, TellFrame
 from . import client_events, events
 from .answer_times import AnswerTimes
@@ -20,11 +22,12 @@ from .caller import CallerSpeech, CallerTurns
 from .dialogue import Dialogue
 from .faults import LASTING_ERRORS, Faults
 from .handover import QUIET_MS, Handover
-from .happenings import CallerCutIn, CallerStarted, Happening, Reactions, SessionGone
+from .happenings import CallerCutIn, CallerStarted, Happening, Reactions, SessionGone, SilenceToCover
 from .listening import COMMIT_REFUSED, Listening
 from .opening import Opened
 from .pace import Pace
 from .responses import Wish
+from .resuming import changed, go_on_wish, take_up
 from .settings import RealtimeSettings, ServerVad
 from .steering import Steering
 
@@ -122,6 +125,22 @@ class RealtimeSession:
         """The bot greets before any session is open, by itself; every session is told that it has."""
         return self._noted(self._speech.prerecorded(PRERECORDED_GREETING, text, audio, now))
 
+    def resumed(self, restored: Restored, phrase: EncodedAudio | None, now: float) -> list[Happening]:
+        """Take up an earlier generation's conversation instead of greeting, before any session is open.
+
+        The caller hears `phrase` at once; tool calls that can do no harm are made again.
+        """
+        self._change(changed(restored, self._tools))
+        again = take_up(restored, self._handover.history, self._dialogue)
+        self._dialogue.responses.forget()
+        if restored.ends:
+            self._dialogue.farewell.ask(now)
+        if not again:
+            self._dialogue.responses.want(go_on_wish(restored, self._settings.instructions))
+        if phrase is not None:
+            self._speech.held(phrase, now)
+        return self._noted([*([] if phrase is None else [SilenceToCover(phrase)]), *again])
+
     def opened(self, opened: Opened, now: float) -> list[Happening]:
         """Everything goes to this server's session from now on; it is told the conversation so far."""
         self.outbox.clear()
@@ -205,16 +224,20 @@ class RealtimeSession:
     def steer(self, frame: SteeringFrame, now: float) -> list[Happening]:
         """Do what somebody on the pipeline asks for in the middle of the call."""
         if isinstance(frame, ChangeFrame):
-            if frame.instructions is not None:
-                self._settings = self._settings.model_copy(update={"instructions": frame.instructions})
-                self._answering.instructions = frame.instructions
-            self._tools = self._tools if frame.tools is None else frame.tools
+            self._change(frame)
         elif isinstance(frame, TellFrame):
             self._handover.history.author_told(frame.text)
-        self._steering.take(frame, now)
+        told = self._steering.take(frame, now)
         if self._steering.gate.held:
             self._handover.audio.clear()
-        return self._proceed(now)
+        return [*told, *self._proceed(now)]
+
+    def _change(self, frame: ChangeFrame) -> None:
+        """Note other instructions, or other tools, for this server's session and every one after it."""
+        if frame.instructions is not None:
+            self._settings = self._settings.model_copy(update={"instructions": frame.instructions})
+            self._answering.instructions = frame.instructions
+        self._tools = self._tools if frame.tools is None else frame.tools
 
     def adopt_playhead(self, playhead: Playhead) -> None:
         """Take what the caller has heard from the transport's playhead."""
@@ -260,9 +283,11 @@ class RealtimeSession:
             now: The current time in s.
             ends_call: End the call once the caller has heard a goodbye.
         """
+        told: list[Happening] = []
         if self._dialogue.tool_answered(call_id, output, now, ends_call=ends_call):
             self._handover.history.tool_answered(call_id, output)
-        return self._proceed(now)
+            told += [EndAskedFrame(now)] if ends_call else []
+        return [*told, *self._proceed(now)]
 
     def line_ended(self, now: float) -> list[Happening]:
         """The caller hears nothing from now on: tell what they heard, and what they said."""
@@ -297,6 +322,15 @@ class RealtimeSession:
         responses = self._dialogue.responses
         asked = responses.live is not None or responses.due is not None
         return asked or self._caller.answer_due is not None or self._listening.expects_word
+
+    @property
+    def progress_due(self) -> float | None:
+        """When `progress` has something to tell, in s; None while nothing is being said."""
+        return self._speech.progress_due
+
+    def progress(self, now: float) -> list[Happening]:
+        """Tell how far the caller has heard what is being said, when it is time."""
+        return self._speech.progress(now)
 
     def due(self, now: float) -> list[Happening]:
         """Do what has waited long enough."""

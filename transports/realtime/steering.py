@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..conversation_events import AuthorToldFrame, EndAskedFrame, ModelChangedFrame
 from ..steering import (
     ChangeFrame,
     EndWhenHeardFrame,
@@ -20,6 +21,7 @@ from .caller import CallerSpeech
 from .caller_gate import CallerGate
 from .client_events import CLEAR_INPUT, add_message, function_tool, update_session
 from .dialogue import Dialogue
+from .happenings import Happening
 from .responses import GO_ON, Wish, say_exactly
 
 
@@ -41,18 +43,26 @@ class Steering:
         self._caller = caller
         self._outbox = outbox
 
-    def take(self, frame: SteeringFrame, now: float) -> None:
-        """Do what a frame asks; a session that is yet to be opened is told the same in other ways."""
+    def take(self, frame: SteeringFrame, now: float) -> list[Happening]:
+        """Do what a frame asks; a session that is yet to be opened is told the same in other ways.
+
+        Returns:
+            What the journal is to know, for another process that goes on with the call.
+        """
+        told: list[Happening] = []
         outbox = self._outbox
         match frame:
             case SayFrame(text=text):
                 self._dialogue.responses.want(Wish(say_exactly(text), text, alone=True, lasting=True))
             case TellFrame(text=text, respond=respond):
                 outbox.append(add_message("system", text))
+                told.append(AuthorToldFrame(now, text))
                 if respond:
                     self._dialogue.responses.want(GO_ON)
             case ChangeFrame():
                 outbox.append(update_session(changes(frame)))
+                names = None if frame.tools is None else tuple(tool.name for tool in frame.tools)
+                told.append(ModelChangedFrame(now, frame.instructions, names))
             case MuteCallerFrame():
                 self.gate.mute()
             case UnmuteCallerFrame(when_heard=when_heard):
@@ -65,10 +75,12 @@ class Steering:
                 self.gate.held = False
             case EndWhenHeardFrame():
                 self._dialogue.farewell.ask_without_words(now)
+                told.append(EndAskedFrame(now))
             case FillerFrame(call_id=call_id, text=text, after_ms=after_ms):
                 self._dialogue.tool_runs(call_id, text, after_ms=after_ms, now=now)
             case _:
                 pass
+        return told
 
 
 def changes(frame: ChangeFrame) -> dict[str, Any]:

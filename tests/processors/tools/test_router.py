@@ -25,6 +25,7 @@ from pipecat.utils.asyncio.task_manager import TaskManager
 
 from callpipe.processors.tools import ToolContext, ToolDefinitionError, ToolRouter, end_call, tool
 from callpipe.processors.tools.router import GRACE_S
+from callpipe.transports.conversation_events import ToolStartedFrame
 from callpipe.transports.frames import ToolCalledFrame, ToolCallFrame, ToolResultFrame
 from callpipe.transports.lane import DOWNSTREAM, UPSTREAM, MediaProcessor
 from callpipe.transports.virtual_time import run_virtual
@@ -134,8 +135,11 @@ def test_a_call_is_answered_upstream_and_audited_downstream() -> None:
     assert isinstance(result, ToolResultFrame)
     assert (result.call_id, result.tool_name, result.output) == ("call_1", "add", '{"result":3}')
     assert (result.outcome, result.duration_ms, result.ends_call) == ("ok", pytest.approx(1000), False)
-    [audit] = line.journal.frames
+    started, audit = line.journal.frames
+    assert isinstance(started, ToolStartedFrame)
     assert isinstance(audit, ToolCalledFrame)
+    assert (started.call_id, started.tool_name, started.arguments) == ("call_1", "add", audit.arguments)
+    assert (started.at, started.side_effects) == (pytest.approx(0), True)
     assert (audit.call_id, audit.tool_name, audit.arguments) == ("call_1", "add", '{"a": 1, "b": 2}')
     assert (audit.output, audit.outcome) == (result.output, "ok")
     assert (audit.at, audit.duration_ms) == (pytest.approx(1), pytest.approx(1000))
@@ -270,11 +274,11 @@ def test_the_end_of_the_call_follows_a_tool_that_ends_within_the_grace(last: typ
         await line.call("think", seconds=1.5)
         await asyncio.sleep(1)
         await line.push(last())
-        assert not line.journal.frames
+        assert [type(frame) for frame in line.journal.frames] == [ToolStartedFrame]
         await asyncio.sleep(5)
 
     line = on_a_line(play, think)
-    assert [type(frame) for frame in line.journal.frames] == [ToolCalledFrame, last]
+    assert [type(frame) for frame in line.journal.frames] == [ToolStartedFrame, ToolCalledFrame, last]
     assert line.journal.times[-1] == pytest.approx(1.5)
     assert line.outcomes == {"call_1": "ok"}
 
@@ -298,7 +302,7 @@ def test_a_tool_that_outlasts_the_grace_is_cancelled_and_audited(last: type[Fram
 
     line = on_a_line(play, hang)
     assert ended == [pytest.approx(1 + GRACE_S)]
-    assert [type(frame) for frame in line.journal.frames] == [ToolCalledFrame, last]
+    assert [type(frame) for frame in line.journal.frames] == [ToolStartedFrame, ToolCalledFrame, last]
     assert line.journal.times[-1] == pytest.approx(1 + GRACE_S)
     [audit] = line.journal.audits
     assert (audit.outcome, audit.duration_ms) == ("cancelled", pytest.approx(3000))
@@ -325,7 +329,9 @@ def test_the_frames_that_end_a_call_keep_their_order() -> None:
         await asyncio.sleep(10)
 
     line = on_a_line(play, think)
-    assert [type(frame) for frame in line.journal.frames] == [ToolCalledFrame, EndFrame, CancelFrame]
+    assert [type(frame) for frame in line.journal.frames] == [
+        ToolStartedFrame, ToolCalledFrame, EndFrame, CancelFrame,
+    ]  # fmt: skip
 
 
 def test_a_cancellation_after_the_end_passes_at_once() -> None:
@@ -334,7 +340,9 @@ def test_a_cancellation_after_the_end_passes_at_once() -> None:
         await line.push(EndFrame())
         await asyncio.sleep(10)
         await line.push(CancelFrame())
-        assert [type(frame) for frame in line.journal.frames] == [ToolCalledFrame, EndFrame, CancelFrame]
+        assert [type(frame) for frame in line.journal.frames] == [
+        ToolStartedFrame, ToolCalledFrame, EndFrame, CancelFrame,
+    ]  # fmt: skip
 
     on_a_line(play, think)
 

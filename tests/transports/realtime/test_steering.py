@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from callpipe.transports.audio.formats import PCM_24K, PCMA_8K, PCMU_8K, AudioFormat
+from callpipe.transports.conversation_events import EndAskedFrame
 from callpipe.transports.frames import EncodedAudio
 from callpipe.transports.realtime.caller_gate import CallerGate
 from callpipe.transports.realtime.happenings import CallOver
@@ -272,7 +273,7 @@ def test_a_gate_that_is_open_is_not_shut_by_opening_it_later() -> None:
 def test_the_end_waits_until_what_was_to_be_said_is_heard(serve: Serve) -> None:
     server = serve().with_playhead()
     server.session.steer(SayFrame("Goodbye."), server.now)
-    assert server.session.steer(EndWhenHeardFrame(), server.now) == []
+    assert [type(one) for one in server.session.steer(EndWhenHeardFrame(), server.now)] == [EndAskedFrame]
     server.sent()
     server.begins()
     server.spoken("item_1", 1000)
@@ -286,7 +287,9 @@ def test_the_end_waits_until_what_was_to_be_said_is_heard(serve: Serve) -> None:
 def test_the_end_comes_at_once_where_nothing_is_to_be_said(serve: Serve) -> None:
     server = serve().with_playhead()
 
-    assert server.session.steer(EndWhenHeardFrame(), server.now) == [CallOver("goodbye heard")]
+    asked, over = server.session.steer(EndWhenHeardFrame(), server.now)
+    assert isinstance(asked, EndAskedFrame)
+    assert over == CallOver("goodbye heard")
 
 
 def test_a_tool_that_ends_the_call_itself_is_not_followed_by_one_more_answer(serve: Serve) -> None:

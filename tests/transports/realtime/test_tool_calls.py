@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from callpipe.transports.conversation_events import EndAskedFrame
 from callpipe.transports.frames import (
     ToolCallFrame,
 )
@@ -187,7 +188,7 @@ def test_a_goodbye_said_beside_the_tool_call_is_heard_and_then_the_call_is_over(
     server.calls("call_1")
     server.ends()
 
-    assert server.answers("call_1", ends_call=True) == []
+    assert [type(one) for one in server.answers("call_1", ends_call=True)] == [EndAskedFrame]
     assert server.sent_types() == ["conversation.item.create"]
     server.now += 1.1
 

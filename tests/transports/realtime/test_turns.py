@@ -109,7 +109,7 @@ def test_a_failed_transcription_is_a_fault_and_a_turn_without_text(serve: Serve)
 def test_without_transcription_turns_have_no_text(serve: Serve) -> None:
     server = serve(RealtimeSettings(transcription=None))
 
-    assert kinds(server.says("input_audio_buffer.committed")) == ["CallerTurnFrame"]
+    assert kinds(server.says("input_audio_buffer.committed")) == ["CallerSpokeFrame", "CallerTurnFrame"]
 
 
 def test_the_caller_stops_only_once(serve: Serve) -> None:
