@@ -71,12 +71,18 @@ def _refuse(sentence: str) -> NoReturn:
 def demo(
     brain: Annotated[BrainChoice, typer.Option(help="Which model answers.")] = BrainChoice.OFFLINE,
     json: Annotated[Path | None, typer.Option(help="Write the call's figures to this file.")] = None,
+    scenario: Annotated[
+        str,
+        typer.Option(help="What happens: booking, barge-in, goodbye, silence, or a caller's script, FILE.yaml"),
+    ] = "booking",
 ) -> None:
     """Hold a phone call on this machine, through real sockets: an emulated carrier calls the receptionist."""
     from .demo import run_demo  # noqa: PLC0415  the emulators are needed here only
+    from .scenario import find_scenario  # noqa: PLC0415  so here
 
+    played = find_scenario(scenario)
     log_to_stderr("WARNING")
-    uvloop.run(run_demo(brain.value, load_settings(), console, json))
+    uvloop.run(run_demo(brain.value, load_settings(), console, json, scenario=played))
 
 
 @app.command()

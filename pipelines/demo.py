@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from pipecat.observers.base_observer import BaseObserver
 from pydantic import SecretStr
 from rich.console import Console
 
-from callpipe.transports.bandwidth.emulator import Caller, CallReport, Carrier, parse_script
-from callpipe.transports.bandwidth.emulator.script import Say
+from callpipe.transports.bandwidth.emulator import Caller, CallReport, Carrier, Sightings
+from callpipe.transports.bandwidth.emulator.expectations import check_expectations
 from callpipe.transports.realtime.emulator import RealtimeEmulatorServer
-from callpipe.transports.speech.demo_words import DemoBooking, random_booking
-from callpipe.transports.speech.interfaces import Brain, Voice
+from callpipe.transports.speech.interfaces import Brain, Ear, Voice
 from callpipe.transports.websocket import Connect, connect
 
 from .bot import load_bot
+from .call import Call
 from .call_records import CallRecords
 from .errors import DemoError
 from .journal import figures, read_journal
 from .lives import Observers
+from .scenario import DEFAULT, SCENARIOS, Scenario
 from .server import Server
 from .settings import Recording, Settings
+from .sightings_observer import SightingsObserver
 from .switchboard import Switchboard
 from .timeline import LiveTimeline
-
-_SCRIPT = resources.files("callpipe.pipelines") / "demo.yaml"
-"""What the caller does."""
 
 _RECEPTIONIST = resources.files("callpipe.transports.realtime.emulator.brains") / "receptionist.yaml"
 """What the scripted model says."""
@@ -47,16 +46,24 @@ class _Cast:
     Attributes:
         brain: The emulated model's brain; None when the real model answers.
         voice: The caller's voice.
+        ear: The caller's ear; None where the bot's words are known from its transcript.
         banner: What is said of them at the start.
     """
 
     brain: Brain | None
     voice: Voice
+    ear: Ear | None
     banner: str
 
 
 async def run_demo(
-    brain: str, settings: Settings, console: Console, json_path: Path | None, *, connect: Connect = connect
+    brain: str,
+    settings: Settings,
+    console: Console,
+    json_path: Path | None,
+    *,
+    scenario: Scenario = SCENARIOS[DEFAULT],
+    connect: Connect = connect,
 ) -> None:
     """Hold the call, show it live, and show what was kept of it.
 
@@ -65,29 +72,36 @@ async def run_demo(
         settings: The operator's settings; the demo brings its own URLs and credentials.
         console: Where to show it.
         json_path: Where to write the figures; None writes none.
+        scenario: What happens on the call.
         connect: Opens the model's sockets.
 
     Raises:
         DemoError: The call did not go as it should.
+        ScriptError: The scenario's script can't be followed.
         SettingsError: The real model is asked for, and has no key.
     """
+    played = await asyncio.to_thread(scenario.make)
     cast = await asyncio.to_thread(_cast, brain, settings)
+    caller = Caller(played.script, cast.voice, cast.ear)
+    sightings = Sightings(tells_tools=True, tells_words=cast.ear is None)
+    check_expectations(played.script, sightings, has_ear=cast.ear is not None)
     console.print(cast.banner, soft_wrap=True)
-    booking = random_booking(random.SystemRandom())
-    wish = f"a table for {booking.party_size} at {booking.time}, for {booking.name}"
-    console.print(f"The caller will ask for {wish}.\n", style="dim")
+    console.print(f"{played.summary or f'The caller {scenario.what}.'}\n", style="dim")
     timeline = LiveTimeline(console)
-    caller = await asyncio.to_thread(_caller, booking, cast.voice)
-    async with _served(cast.brain, settings, timeline.observers, connect) as (server, records, called):
-        report = await _call(server, called, caller, timeline)
+
+    def observers(call: Call) -> list[BaseObserver]:
+        return [*timeline.observers(call), SightingsObserver(sightings, [])]
+
+    async with _served(cast.brain, settings, observers, connect) as (server, records, called):
+        report = await _call(server, called, caller, sightings, timeline)
     if report is None:
         console.print("\nStopped; the call was ended.")
         return
-    told = await asyncio.to_thread(_told, records.folder(report.call_id), report, booking)
+    told = await asyncio.to_thread(_told, records.folder(report.call_id), report, played.told)
     timeline.show_summary(told)
     if json_path is not None:
         await asyncio.to_thread(json_path.write_text, json.dumps(told, indent=2) + "\n")
-    _check(told, report, booking)
+    _check(report)
 
 
 def _cast(brain: str, settings: Settings) -> _Cast:
@@ -96,13 +110,15 @@ def _cast(brain: str, settings: Settings) -> _Cast:
 
     if brain == "scripted":
         scripted = brains.ScriptedBrain(brains.Script.parse(_RECEPTIONIST.read_text()))
-        return _Cast(scripted, scripted.voice, "The model is a script; caller and bot speak in tones.")
+        return _Cast(
+            scripted, scripted.voice, scripted.ear, "The model is a script; caller and bot speak in tones."
+        )
     offline = brains.OfflineBrain()
     offline.warm_up()
     if brain == "openai":
         settings.api_key()
-        return _Cast(None, offline.voice, f"The model answers at {settings.openai_base_url}.")
-    return _Cast(offline, offline.voice, offline.banner)
+        return _Cast(None, offline.voice, None, f"The model answers at {settings.openai_base_url}.")
+    return _Cast(offline, offline.voice, None, offline.banner)
 
 
 @asynccontextmanager
@@ -143,20 +159,8 @@ async def _model(brain: Brain | None) -> AsyncGenerator[dict[str, object]]:
         yield {"openai_base_url": model.url, "openai_api_key": SecretStr(key)}
 
 
-def _caller(booking: DemoBooking, voice: Voice) -> Caller:
-    """Return a caller who wants the booking."""
-    script = parse_script(_SCRIPT.read_text())
-    steps = [
-        step.model_copy(update={"text": booking.sentence})
-        if isinstance(step, Say) and step.text == "BOOKING"
-        else step
-        for step in script.steps
-    ]
-    return Caller(script.model_copy(update={"steps": tuple(steps)}), voice)
-
-
 async def _call(
-    server: Server, settings: Settings, caller: Caller, timeline: LiveTimeline
+    server: Server, settings: Settings, caller: Caller, sightings: Sightings, timeline: LiveTimeline
 ) -> CallReport | None:
     """Place the call; None when a signal ended it."""
     serving = settings.serving()
@@ -167,7 +171,7 @@ async def _call(
         username=serving.webhook_username,
         password=serving.webhook_password,
     )
-    call = asyncio.create_task(carrier.place_call(caller, on_event=timeline.carrier_event))
+    call = asyncio.create_task(carrier.place_call(caller, on_event=timeline.carrier_event, sightings=sightings))
     stopping = asyncio.create_task(server.stopping.wait())
     try:
         await asyncio.wait({call, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -178,13 +182,14 @@ async def _call(
         await asyncio.wait({call, stopping})
 
 
-def _told(folder: Path, report: CallReport, booking: DemoBooking) -> dict[str, Any]:
+def _told(folder: Path, report: CallReport, scenario: Mapping[str, Any]) -> dict[str, Any]:
     """Return the call's figures and contents, as JSON can tell them; blocks while it reads them."""
     events = list(read_journal(folder / "journal.jsonl"))
     sums = figures(events)
     return {
         "call_id": report.call_id,
-        "booking": {"name": booking.name, "party_size": booking.party_size, "time": booking.time},
+        **scenario,
+        "expectations": [asdict(expectation) for expectation in report.expectations],
         "answer_to_first_audio_ms": sums.answer_to_first_audio_ms,
         "response_p50_ms": sums.response_p50_ms,
         "response_max_ms": sums.response_max_ms,
@@ -216,15 +221,9 @@ def _told(folder: Path, report: CallReport, booking: DemoBooking) -> dict[str, A
     }
 
 
-def _check(told: dict[str, Any], report: CallReport, booking: DemoBooking) -> None:
+def _check(report: CallReport) -> None:
     """Refuse to call a demo a success that was none."""
-    wanted = {"name": booking.name, "party_size": booking.party_size, "time": booking.time}
-    booked = [call["arguments"] for call in told["tool_calls"] if call["name"] == "book_table"]
-    if report.gave_up is not None:
-        raise DemoError(f"the caller lost patience at {report.gave_up}")
+    if report.shortcomings:
+        raise DemoError(report.shortcomings[0])
     if report.cause != "hangup":
         raise DemoError(f"the call ended with {report.cause}: {report.ending.explanation}")
-    if wanted not in booked:
-        raise DemoError("the booking that was asked for is not the one that was made")
-    if not told["barge_ins"]:
-        raise DemoError("the caller cut in, and nothing was cut off")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from loguru import logger
-from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.observers.base_observer import BaseObserver
 from pydantic import SecretStr
 
 from callpipe.processors.disk import shared_writer
@@ -27,7 +27,7 @@ from callpipe.transports.bandwidth.emulator import (
     SeenToolCall,
     Sightings,
 )
-from callpipe.transports.frames import CallerTurnFrame, CallEventFrame, ToolCalledFrame
+from callpipe.transports.frames import CallerTurnFrame, CallEventFrame
 from callpipe.transports.realtime.emulator import EmulatedEndpoint, EmulatorSettings, FaultPlan
 from callpipe.transports.speech.interfaces import Brain
 from callpipe.transports.speech.tones import ToneVoice
@@ -39,6 +39,7 @@ from .call_life import Deadlines
 from .call_records import CallRecords
 from .in_memory import carrier_in_memory
 from .settings import Recording, Settings
+from .sightings_observer import SightingsObserver
 from .switchboard import Switchboard
 
 MODEL = EmulatorSettings(connect_delay_ms=100, first_audio_delay_ms=300)
@@ -151,32 +152,13 @@ class OpenTrial:
     def observers(self, call: Call) -> list[BaseObserver]:
         """Return what watches the pipeline of a call."""
         del call
-        return [_Watching(self)]
+        return [SightingsObserver(self.sightings, self.events)]
 
     async def call(self, caller: Caller) -> TrialCall:
         """Place a call and return what came of it, when it is over."""
         report = await self.place(caller, sightings=self.sightings)
         folder = CallRecords(self._trial.folder).folder(report.call_id)
         return TrialCall(report, self.events, folder, self._logged)
-
-
-class _Watching(BaseObserver):
-    """Tells the sightings which tools are called, and keeps the call's events."""
-
-    def __init__(self, trial: OpenTrial) -> None:
-        super().__init__(observe_every_push=False)  # pyright: ignore[reportUnknownMemberType]  untyped kwargs
-        self._trial = trial
-        self._seen: set[int] = set()
-
-    async def on_push_frame(self, data: FramePushed) -> None:
-        """Take an event once."""
-        frame = data.frame
-        if not isinstance(frame, CallEventFrame) or frame.id in self._seen:
-            return
-        self._seen.add(frame.id)
-        self._trial.events.append(frame)
-        if isinstance(frame, ToolCalledFrame):
-            self._trial.sightings.tool_called(frame.tool_name, frame.arguments, frame.outcome, frame.output)
 
 
 @dataclass(frozen=True)
