@@ -27,7 +27,7 @@ RUN = "from callpipe.pipelines.command_line import main; main()"
 RUN_WITH_EVERY_LOG_MESSAGE = """
 from loguru import logger
 from callpipe.pipelines import command_line
-command_line.logger.remove = lambda *_: None
+logger.remove = lambda *_: None
 logger.add("everything.log", level="TRACE")
 command_line.main()
 """
