@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 # Log messages go where callpipe says, not to loguru's default: pipecat greets there when it is imported.
 export LOGURU_AUTOINIT ?= 0
 
-.PHONY: demo test check bench install lock clean
+.PHONY: demo test check reliability endurance bench install lock clean
 
 demo: $(INSTALLED)  ## one phone call through real sockets, no key, no phone, no network
 	$(VENV)/bin/callpipe demo --brain $(BRAIN) $(if $(JSON),--json $(JSON))
@@ -21,6 +21,13 @@ check: $(INSTALLED)  ## lint, format, types, layers
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
 	$(VENV)/bin/lint-imports
+
+reliability: $(INSTALLED)  ## hold every call that a failing model can cost, and write the tables anew
+	$(VENV)/bin/callpipe rehearse --into README.md --into docs/reliability.md
+
+endurance: $(INSTALLED)  ## 10,000 sequences of what a server, a line and a bot may do to a session: half an hour
+	CALLPIPE_EVENT_SEQUENCES=10000 $(VENV)/bin/pytest -q -n 2 --timeout 7200 \
+		tests/transports/realtime/test_session_rules.py tests/transports/realtime/test_session_losses.py
 
 bench: $(INSTALLED) $(VENV)/installed-bench  ## against stock pipecat, a bare bridge and floors; see tests/bench/README.md
 	$(VENV)/bin/python tests/bench/run.py $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON)) $(if $(PLOT),--plot $(PLOT))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from pipecat.frames.frames import EndFrame, EndWorkerFrame, ErrorFrame, Frame
-from pipecat.processors.frame_processor import FrameDirection
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
+from callpipe.transports.errors import CallpipeError
 from callpipe.transports.lane import MediaProcessor
 
 from .ongoing import Apologise, Generation, HangUp
@@ -39,5 +40,13 @@ class CallControl(MediaProcessor):
                 self._generation.wants(HangUp())
             self.ending.set()
         elif isinstance(frame, ErrorFrame) and frame.processor is not None and not frame.processor.is_usable:
-            self._generation.wants(Apologise(f"{type(frame.processor).__name__} can't go on"))
+            self._generation.wants(Apologise(_why(frame.processor, frame.exception)))
         await self.push_frame(frame, direction)
+
+
+def _why(processor: FrameProcessor, failure: Exception | None) -> str:
+    """Return why a call can't go on. Only callpipe's own errors are sure to hold no word of a caller's."""
+    words = f"{type(processor).__name__} can't go on"
+    if isinstance(failure, CallpipeError):
+        return f"{words}: {failure}"
+    return words if failure is None else f"{words} ({type(failure).__name__})"

@@ -88,6 +88,9 @@ def demo(
 @app.command()
 def rehearse(
     json: Annotated[Path | None, typer.Option(help="Write the figures to this file.")] = None,
+    into: Annotated[
+        list[Path] | None, typer.Option(help="Write the figures into the table of this Markdown file.")
+    ] = None,
     real_time: Annotated[
         bool, typer.Option("--real-time", help="Over real sockets, as long as calls last: ten minutes.")
     ] = False,
@@ -96,7 +99,7 @@ def rehearse(
     from .rehearse import run_rehearsals  # noqa: PLC0415  the emulators are needed here only
 
     log_to_stderr("CRITICAL")
-    run_rehearsals(console, json, real_time=real_time)
+    run_rehearsals(console, json, real_time=real_time, into=into or ())
 
 
 @app.command()

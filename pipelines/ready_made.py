@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from callpipe.processors.resampler import Resampler
 from callpipe.processors.tools import Tool, ToolRouter
 from callpipe.transports.audio.formats import PCM_24K, PCMU_8K
 from callpipe.transports.encoded_audio import EncodedAudio
-from callpipe.transports.realtime import RealtimeSettings, warn_of_shutdown
+from callpipe.transports.realtime import RealtimeSettings
 from callpipe.transports.realtime.endpoints import RealtimeEndpoint
 
 from .call import Call
@@ -29,6 +28,9 @@ Speech = Path | str | bytes
 
 ONE_MOMENT_PLEASE = Path(__file__).with_name("one_moment_please.wav")
 """The words of its name in English, 1.2 s, by a neutral voice (hibari-tts)."""
+
+for _format in (PCM_24K, PCMU_8K):  # here, because a call's first moments wait for no disk
+    prerecorded(ONE_MOMENT_PLEASE, _format)
 
 
 def realtime_call(
@@ -138,8 +140,6 @@ def _model(
     def recorded(words: Speech | None) -> EncodedAudio | None:
         return None if words is None else prerecorded(words, settings.audio_format)
 
-    for model in settings.models:
-        warn_of_shutdown(model, datetime.now(UTC).date())
     key = call.settings.openai_api_key
     return RealtimeLLM(
         settings=settings,

@@ -26,6 +26,7 @@ from callpipe.transports.realtime.emulator import (
     SlowDeltas,
     SlowHandshake,
     UnansweredHandshake,
+    every_session,
     in_turn,
     rate_limited,
 )
@@ -59,6 +60,9 @@ class Rehearsal:
         moment: When.
         sessions: The faults of each session that is tried, in order.
         afterwards: The faults of every session after those.
+        second_place: The faults of every session at a second place; None when the model has only one.
+        first_rests: Other calls have found the first place failing: its circuit is open.
+        rollover_after_s: When a session's successor is opened; None for the usual 55 minutes.
         recoverable: Whether the call has to go on; a call that can't has to end with the apology.
     """
 
@@ -66,16 +70,21 @@ class Rehearsal:
     moment: str
     sessions: Sequence[Sequence[Fault]] = ()
     afterwards: Sequence[Fault] = ()
+    second_place: Sequence[Fault] | None = None
+    first_rests: bool = False
+    rollover_after_s: float | None = None
     recoverable: bool = True
 
-    def plan(self) -> FaultPlan:
-        """Return the faults for a new call."""
-        return in_turn(*self.sessions, then=self.afterwards)
+    def plans(self) -> list[FaultPlan]:
+        """Return the faults for a new call, place by place."""
+        first = in_turn(*self.sessions, then=self.afterwards)
+        return [first] if self.second_place is None else [first, every_session(*self.second_place)]
 
 
 def matrix() -> list[Rehearsal]:
     """Return every rehearsal; the first is of a call on which nothing goes wrong."""
-    return [Rehearsal("none", ""), *_connection(), *_events(), *_answers(), *_handshakes(), *_permanent()]
+    faults = (_connection, _events, _answers, _handshakes, _rollovers, _places, _permanent)
+    return [Rehearsal("none", ""), *(rehearsal for kind in faults for rehearsal in kind())]
 
 
 def _connection() -> Iterator[Rehearsal]:
@@ -83,7 +92,7 @@ def _connection() -> Iterator[Rehearsal]:
         yield Rehearsal("connection breaks", moment, [[Drop(at)]])
     for moment, at in MOMENTS.items():
         yield Rehearsal("server stops answering", moment, [[GoSilent(at)]])
-    for code in (1000, 1001, 1011, 1012, 1013):
+    for code in (1000, 1001, 1002, 1008, 1011, 1012, 1013, 3000, 4000):
         yield Rehearsal(f"closed with {code}", "in the answer", [[Disconnect(ANSWER, code)]])
     for moment in ("while idle", "while the caller speaks", "in the answer"):
         yield Rehearsal("session expires", moment, [[Expire(MOMENTS[moment])]])
@@ -127,6 +136,39 @@ def _handshakes() -> Iterator[Rehearsal]:
         yield Rehearsal(fault, "at the start", [[what]])
     for fault, what in first.items():
         yield Rehearsal(fault, "after a break in the answer", [[Drop(ANSWER)], [what]])
+
+
+def _rollovers() -> Iterator[Rehearsal]:
+    for after_s in (1.0, 4.5, 7.5, 12.0, 19.0):
+        expires = Expire(After(after_s + 12))
+        yield Rehearsal(
+            "sessions are followed in time", f"every {after_s:g} s", [], [expires], rollover_after_s=after_s
+        )
+
+
+def _places() -> Iterator[Rehearsal]:
+    start, broken = "at the start", "after a break in the answer"
+    away: Mapping[str, Fault] = {
+        "refuses with 401": RefuseHandshake(401),
+        "refuses with 503": RefuseHandshake(503),
+        "never answers": UnansweredHandshake(),
+    }
+    for fault, what in away.items():
+        yield Rehearsal(f"the first of two places {fault}", start, [], [what], second_place=[])
+        yield Rehearsal(f"the first of two places {fault}", broken, [[Drop(ANSWER)]], [what], second_place=[])
+    never = UnansweredHandshake()
+    yield Rehearsal(
+        "the first of two places rests, its circuit open",
+        start,
+        [],
+        [never],
+        second_place=[],
+        first_rests=True,
+    )
+    refused = RefuseHandshake(401)
+    yield Rehearsal(
+        "both of two places refuse with 401", "always", [], [refused], second_place=[refused], recoverable=False
+    )
 
 
 def _permanent() -> Iterator[Rehearsal]:

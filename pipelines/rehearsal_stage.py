@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from callpipe.processors.model_link import ROLLOVER_AFTER_S
 from callpipe.processors.mulaw import MulawDecoder, MulawEncoder
 from callpipe.processors.realtime import RealtimeLLM
 from callpipe.processors.resampler import Resampler
@@ -25,11 +27,12 @@ from callpipe.transports.realtime.emulator import (
     RealtimeEmulatorServer,
     SessionLog,
 )
-from callpipe.transports.realtime.endpoints import Breakers
+from callpipe.transports.realtime.endpoints import TRIPPING_FAILURES, Breakers, RealtimeEndpoint
 from callpipe.transports.realtime.pace import Pace, Paces
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.speech.interfaces import Brain
 from callpipe.transports.speech.tones import CHARACTER_MS, ToneEar, ToneVoice
+from callpipe.transports.websocket import WebSocket
 
 from .bot import Bot
 from .call import Call
@@ -69,19 +72,23 @@ class RehearsedBot:
     """The bot of one rehearsed call, and its model's brains.
 
     Args:
+        rehearsal: What is rehearsed.
         clock: Monotonic seconds.
 
     Attributes:
         bot: The bot.
+        elsewhere: Where else the model is reached.
         memory: What the model's sessions were told.
         tool_began: When the tool began to run, each time.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, rehearsal: Rehearsal, clock: Clock) -> None:
         self.bot = Bot(NAME, apology=APOLOGY)
         self.bot.pipeline(self._build)
+        self.elsewhere: list[RealtimeEndpoint] = []
         self.memory = Memory()
         self.tool_began: list[float] = []
+        self._rehearsal = rehearsal
         self._clock = clock
 
     def brain(self) -> Brain:
@@ -109,7 +116,9 @@ class RehearsedBot:
             base_url=call.settings.openai_base_url,
             greeting=" ".join(GREETING),
             holding_phrase=_holding_phrase(),
-            breakers=Breakers(),
+            endpoints=self.elsewhere,
+            rollover_after_s=self._rehearsal.rollover_after_s or ROLLOVER_AFTER_S,
+            breakers=self._breakers(call.settings.openai_base_url),
             paces=_Heard(),
             connect=call.connect,
             clock=call.clock,
@@ -127,6 +136,14 @@ class RehearsedBot:
             ]
         )
 
+    def _breakers(self, first_url: str) -> Breakers:
+        """Return what the other calls of this process have found of the model's places."""
+        breakers = Breakers()
+        first = breakers.of(RealtimeEndpoint(first_url, ""))
+        for _ in range(TRIPPING_FAILURES if self._rehearsal.first_rests else 0):
+            first.failed(self._clock())
+        return breakers
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -134,11 +151,16 @@ class Stage:
 
     Attributes:
         carrier: Places it.
-        logs: What was said on the model's wire, session by session.
+        models: The model, place by place.
     """
 
     carrier: Carrier
-    logs: Collection[SessionLog]
+    models: Sequence[EmulatedEndpoint | RealtimeEmulatorServer]
+
+    @property
+    def logs(self) -> list[SessionLog]:
+        """What was said on the model's wires, session by session."""
+        return [log for model in self.models for log in model.logs]
 
 
 class _Heard(Paces):
@@ -164,7 +186,7 @@ async def hold_in_real_time(rehearsal: Rehearsal, folder: Path) -> Evidence:
 
 
 async def _hold(rehearsal: Rehearsal, folder: Path, open_stage: OpenStage, clock: Clock) -> Evidence:
-    rehearsed = RehearsedBot(clock)
+    rehearsed = RehearsedBot(rehearsal, clock)
     async with open_stage(rehearsal, rehearsed, folder) as stage:
         report = await stage.carrier.place_call(Caller(caller_script(), ToneVoice()))
         return _evidence(report, stage.logs, rehearsed)
@@ -173,31 +195,47 @@ async def _hold(rehearsal: Rehearsal, folder: Path, open_stage: OpenStage, clock
 @asynccontextmanager
 async def _in_memory(rehearsal: Rehearsal, rehearsed: RehearsedBot, folder: Path) -> AsyncGenerator[Stage]:
     clock = asyncio.get_running_loop().time
-    model = EmulatedEndpoint(rehearsed.brain, settings=MODEL, faults=rehearsal.plan())
-    settings = _settings(folder, "https://bots.example.com", "https://model.example.com/v1")
+    places = {
+        f"{number}.model.example.com": EmulatedEndpoint(rehearsed.brain, settings=MODEL, faults=plan)
+        for number, plan in enumerate(rehearsal.plans(), 1)
+    }
+    first_url, *elsewhere = [f"https://{host}/v1" for host in places]
+    rehearsed.elsewhere = [RealtimeEndpoint(url, "rehearsal") for url in elsewhere]
+    settings = _settings(folder, "https://bots.example.com", first_url)
     records = CallRecords(folder, clock=clock)
-    switchboard = Switchboard([rehearsed.bot], settings, records, connect=model.connect, clock=clock)
+
+    async def open_model(url: str, *, headers: Mapping[str, str], deadline_s: float) -> WebSocket:
+        place = places[urlsplit(url).hostname or ""]
+        return await place.connect(url, headers=headers, deadline_s=deadline_s)
+
+    switchboard = Switchboard([rehearsed.bot], settings, records, connect=open_model, clock=clock)
 
     calling = carrier_in_memory(switchboard, settings, NAME, announcer=ToneVoice(), max_call_s=_LONGEST_CALL_S)
     async with calling as carrier:
         try:
-            yield Stage(carrier, model.logs)
+            yield Stage(carrier, list(places.values()))
         finally:
             await switchboard.close()
-            await model.close()
+            for place in places.values():
+                await place.close()
 
 
 @asynccontextmanager
 async def _on_ports(rehearsal: Rehearsal, rehearsed: RehearsedBot, folder: Path) -> AsyncGenerator[Stage]:
-    model = RealtimeEmulatorServer(rehearsed.brain, settings=MODEL, faults=rehearsal.plan())
+    places = [
+        RealtimeEmulatorServer(rehearsed.brain, settings=MODEL, faults=plan) for plan in rehearsal.plans()
+    ]
     listener = Server.listen("127.0.0.1", 0)
-    async with model:
-        settings = _settings(folder, f"http://127.0.0.1:{listener.getsockname()[1]}", model.url)
+    async with AsyncExitStack() as opened:
+        for place in places:
+            await opened.enter_async_context(place)
+        rehearsed.elsewhere = [RealtimeEndpoint(place.url, "rehearsal") for place in places[1:]]
+        settings = _settings(folder, f"http://127.0.0.1:{listener.getsockname()[1]}", places[0].url)
         switchboard = Switchboard([rehearsed.bot], settings, CallRecords(folder))
         server = Server(switchboard, settings, listener)
         await server.start()
         try:
-            yield Stage(_carrier(settings), model.logs)
+            yield Stage(_carrier(settings), places)
         finally:
             await server.stop()
 

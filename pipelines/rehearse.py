@@ -6,20 +6,20 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from callpipe.processors.disk import shared_writer
 from callpipe.transports.virtual_time import run_virtual
 
 from .errors import PipelinesError
 from .rehearsal_faults import Rehearsal, matrix
-from .rehearsal_measures import LONGEST_SILENCE_S, Evidence, Figures, Tally, figures
+from .rehearsal_measures import LONGEST_SILENCE_S, Evidence, figures
 from .rehearsal_stage import hold_in_real_time, hold_in_virtual_time
+from .rehearsal_tables import Rehearsed, table, write_into
 
 _CALLS_AT_A_TIME = 4
 """In real time, where calls wait rather than compute."""
@@ -39,28 +39,19 @@ class RehearsalError(PipelinesError):
         self.broken = tuple(broken)
 
 
-@dataclass(frozen=True)
-class Rehearsed:
-    """A rehearsal and what it showed."""
-
-    rehearsal: Rehearsal
-    figures: Figures
-
-    @property
-    def breaches(self) -> list[str]:
-        """What of the promise it breaks."""
-        return self.figures.breaches(recoverable=self.rehearsal.recoverable)
-
-
-def run_rehearsals(console: Console, json_path: Path | None, *, real_time: bool) -> None:
+def run_rehearsals(
+    console: Console, json_path: Path | None, *, real_time: bool, into: Sequence[Path] = ()
+) -> None:
     """Rehearse every fault, show what came of it, and write it down.
 
     Args:
         console: Where to show it.
         json_path: Where to write the figures; None writes none.
         real_time: Hold the calls over real sockets, as long as calls last, instead of in virtual time.
+        into: Markdown files whose tables get the figures, see `write_into`.
 
     Raises:
+        TableMissingError: One of those files has no such table.
         RehearsalError: A recoverable fault broke the promise, or another one left a call open and silent.
     """
     rehearsals = matrix()
@@ -73,6 +64,8 @@ def run_rehearsals(console: Console, json_path: Path | None, *, real_time: bool)
     console.print(table(rehearsed))
     if json_path is not None:
         json_path.write_text(json.dumps(told(rehearsed), indent=2) + "\n")
+    for path in into:
+        write_into(path, rehearsed)
     broken = [f"{done.rehearsal.fault} {done.rehearsal.moment}" for done in rehearsed if done.breaches]
     if broken:
         raise RehearsalError(broken, len(rehearsed))
@@ -81,31 +74,6 @@ def run_rehearsals(console: Console, json_path: Path | None, *, real_time: bool)
 def rehearse(rehearsal: Rehearsal, folder: Path) -> Rehearsed:
     """Hold one call in virtual time."""
     return Rehearsed(rehearsal, figures(run_virtual(hold_in_virtual_time(rehearsal, folder))))
-
-
-def table(rehearsed: Sequence[Rehearsed]) -> Table:
-    """Return the figures as a table."""
-    shown = Table(box=None, pad_edge=False)
-    shown.add_column("fault")
-    shown.add_column("moment")
-    for heading in ("silence", "caller's words", "bot's words", "sessions"):
-        shown.add_column(heading, justify="right")
-    for heading in ("memory", "the call", "promise"):
-        shown.add_column(heading)
-    for done in rehearsed:
-        shows = done.figures
-        shown.add_row(
-            done.rehearsal.fault,
-            done.rehearsal.moment,
-            f"{shows.silence_s:.2f} s",
-            _shown(shows.caller_words),
-            _shown(shows.bot_words),
-            str(shows.sessions),
-            "held" if shows.memory_held else "not held",
-            shows.outcome.value,
-            f"[red]{', '.join(done.breaches)}[/]" if done.breaches else "[green]kept[/]",
-        )
-    return shown
 
 
 def told(rehearsed: Sequence[Rehearsed]) -> dict[str, Any]:
@@ -144,10 +112,3 @@ def _in_real_time(rehearsals: Sequence[Rehearsal], folder: Path) -> Iterator[Reh
 
 async def _together(rehearsals: Sequence[Rehearsal], folder: Path) -> list[Evidence]:
     return await asyncio.gather(*(hold_in_real_time(rehearsal, folder) for rehearsal in rehearsals))
-
-
-def _shown(words: Tally) -> str:
-    if words.is_exact:
-        return f"all {words.expected}"
-    wrong = [(words.lost, "lost"), (words.repeated, "repeated")]
-    return ", ".join(f"{count} {word}" for count, word in wrong if count)

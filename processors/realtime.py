@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,6 +47,7 @@ from callpipe.transports.realtime import happenings
 from callpipe.transports.realtime.endpoints import PROCESS_BREAKERS, Breakers, Choice, RealtimeEndpoint
 from callpipe.transports.realtime.events import ToolSchema
 from callpipe.transports.realtime.happenings import Happening
+from callpipe.transports.realtime.models import warn_of_shutdown
 from callpipe.transports.realtime.pace import PROCESS_PACES, Paces
 from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings
@@ -125,6 +127,8 @@ class RealtimeLLM(MediaProcessor):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
+        for model in settings.models:
+            warn_of_shutdown(model, datetime.now(UTC).date())
         self.tools = tuple(tools)
         self._format = settings.audio_format
         for phrase in (greeting_audio, holding_phrase):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,18 @@ from rich.console import Console
 from callpipe.pipelines import rehearse as command
 from callpipe.pipelines.command_line import main
 from callpipe.pipelines.rehearsal_faults import MOMENTS, Rehearsal, matrix
-from callpipe.pipelines.rehearsal_measures import Figures, Outcome, Tally
-from callpipe.pipelines.rehearse import RehearsalError, Rehearsed, rehearse, run_rehearsals, table, told
+from callpipe.pipelines.rehearsal_measures import LONGEST_SILENCE_S, Figures, Outcome, Tally
+from callpipe.pipelines.rehearsal_tables import (
+    Rehearsed,
+    TableMissingError,
+    by_call,
+    by_fault,
+    table,
+    write_into,
+)
+from callpipe.pipelines.rehearse import RehearsalError, rehearse, run_rehearsals, told
 from callpipe.processors.disk import shared_writer
-from callpipe.transports.realtime.emulator import Drop, GoSilent, RefuseHandshake
+from callpipe.transports.realtime.emulator import Drop, GoSilent, RefuseHandshake, UnansweredHandshake
 
 # Whole calls.
 
@@ -61,13 +71,37 @@ def test_a_plan_is_for_one_call() -> None:
     refused = RefuseHandshake(500)
     rehearsal = Rehearsal("", "", [[Drop(1)], []], [refused])
     for _ in range(2):
-        plan = rehearsal.plan()
+        (plan,) = rehearsal.plans()
         assert [list(plan()) for _ in range(4)] == [
             [Drop(1)],
             [],
             [RefuseHandshake(500)],
             [RefuseHandshake(500)],
         ]
+
+
+def test_a_second_place_has_faults_of_its_own() -> None:
+    rehearsal = Rehearsal("", "", [[Drop(1)]], [RefuseHandshake(500)], second_place=[RefuseHandshake(503)])
+    first, second = rehearsal.plans()
+    assert [list(first()) for _ in range(2)] == [[Drop(1)], [RefuseHandshake(500)]]
+    assert [list(second()) for _ in range(2)] == [[RefuseHandshake(503)]] * 2
+
+
+def test_a_session_that_is_followed_in_time_is_not_lost(folder: Path) -> None:
+    shows = rehearse(Rehearsal("", "", rollover_after_s=7.5), folder).figures
+    assert shows.sessions > 1  # and nothing broke that would have opened another
+    assert shows.silence_s < 0.05
+    assert shows.memory_held
+
+
+def test_a_place_that_rests_is_not_waited_for(folder: Path) -> None:
+    never = [UnansweredHandshake()]
+    waited, resting = (
+        rehearse(Rehearsal("", "", [], never, second_place=[], first_rests=rests), folder).figures
+        for rests in (False, True)
+    )
+    assert waited.silence_s > 0.5
+    assert resting.silence_s < 0.05
 
 
 # The command.
@@ -125,3 +159,87 @@ def test_the_table_names_what_was_broken() -> None:
     console.print(table([Rehearsed(Rehearsal("drop", "now"), shows)]))
     assert "1.3 s of silence, the tool ran 2 times" in console.export_text()
     assert told([Rehearsed(Rehearsal("drop", "now"), shows)])["kept"] == 0
+
+
+# Markdown.
+
+WORDS = Tally(30, 0, 0)
+
+
+def shown(fault: str, moment: str, silence_s: float, repeated: int = 0) -> Rehearsed:
+    bot = Tally(50, 0, repeated)
+    shows = Figures(Outcome.WENT_ON, silence_s, WORDS, bot, WORDS, 1, 1, 1, sessions=2)
+    return Rehearsed(Rehearsal(fault, moment), shows)
+
+
+def test_a_table_has_the_worst_of_each_fault_or_a_line_for_each_call() -> None:
+    away = Figures(Outcome.APOLOGISED, 0.1, WORDS, WORDS, WORDS, 0, 0, 0, sessions=0)
+    for_good = Rehearsed(Rehearsal("drop", "for good", recoverable=False), away)
+    calls = [shown("drop", "now", 0.02), shown("drop", "then", 0.5, repeated=1), for_good]
+    assert by_fault(calls)[2:] == [
+        "| drop | 2 | 0.50 s | 0 / 0 | 1 | yes | went on |",
+        "| drop | 1 | 0.10 s | - | - | - | apologised |",
+    ]
+    assert by_call(calls)[2:] == [
+        "| drop | now | 0.02 s | 0 / 0 | 0 | yes | went on |",
+        "| drop | then | 0.50 s | 0 / 0 | 1 | yes | went on |",
+        "| drop | for good | 0.10 s | - | - | - | apologised |",
+    ]
+
+
+def test_a_table_of_a_file_is_replaced_and_the_rest_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    head = by_fault([])
+    path.write_text(
+        "\n".join(["before", "", *head, "| old | 1 |", "| older | 1 |", "", "| another | table |", ""])
+    )
+    write_into(path, [shown("drop", "now", 0.02)])
+    new = ["before", "", *by_fault([shown("drop", "now", 0.02)]), "", "| another | table |", ""]
+    assert path.read_text() == "\n".join(new)
+
+
+def test_a_file_without_a_table_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("nothing\n")
+    with pytest.raises(
+        TableMissingError, match=r"README\.md has no table that begins with \| fault \| moments"
+    ):
+        write_into(path, [])
+
+
+def test_the_command_writes_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "matrix", lambda: few()[1:])
+    path = tmp_path / "table.md"
+    path.write_text("\n".join(by_call([])))
+    monkeypatch.setattr("sys.argv", ["callpipe", "rehearse", "--into", str(path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert "| 401 | always | 0.00 s | - | - | - | apologised |" in path.read_text()
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def rows(path: Path, headings: str) -> list[list[str]]:
+    lines = path.read_text().splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith(headings)) + 2
+    table_lines = takewhile(lambda line: line.startswith("|"), lines[first:])
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table_lines]
+
+
+def test_the_readme_tells_of_every_fault() -> None:
+    faults = Counter((rehearsal.fault, rehearsal.recoverable) for rehearsal in matrix())
+    written = rows(ROOT / "README.md", "| fault | moments |")
+    assert [row[:2] for row in written] == [[fault, str(count)] for (fault, _), count in faults.items()]
+
+
+def test_the_page_on_reliability_tells_of_every_call_and_that_the_promise_is_kept() -> None:
+    written = rows(ROOT / "docs" / "reliability.md", "| fault | moment |")
+    assert [row[:2] for row in written] == [[rehearsal.fault, rehearsal.moment] for rehearsal in matrix()]
+    for row, rehearsal in zip(written, matrix(), strict=True):
+        if rehearsal.recoverable:
+            assert float(row[2].removesuffix(" s")) <= LONGEST_SILENCE_S
+            assert row[3:] == ["0 / 0", "0", "yes", "went on"]
+        else:
+            assert row[6] == "apologised"

@@ -350,21 +350,25 @@ class RealtimeSession:
         if not self.ready:
             self.outbox.clear()  # the next session is told all that counts
         heard = not self._speech.unheard(now)
-        if self.ready and self._caller.leaves_the_word:
+        if self.ready and self._caller.leaves_the_word and self._answering.retries.due is None:
             if heard:
                 self._dialogue.fill(self._speech.playhead.ends_at, now)
-            if self._answering.retries.due is None:
-                self._dialogue.proceed(now)
+            self._dialogue.proceed(now)
         if heard and self._dialogue.responses.idle:
             self._steering.gate.all_heard()
         heard = heard and self._dialogue.goodbye_given()
         return [*self._dialogue.farewell.conclude(now, heard=heard)]
 
     def _filler_due(self, now: float) -> float | None:
-        """Return when a filler is due, in s; None while somebody speaks, for that ends with an event."""
+        """Return when a filler is due, in s; None while somebody speaks, for that ends with an event.
+
+        None as well while a failed response is to be asked for again: that passes the time.
+        """
         silent_since = self._speech.playhead.ends_at
         told_of_silence = not self._speech.assumed and self._speech.unheard(now)
         if not self.ready or not self._caller.leaves_the_word or told_of_silence:
+            return None
+        if self._answering.retries.due is not None:
             return None
         return self._dialogue.filler_due(silent_since)
 

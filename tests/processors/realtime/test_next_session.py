@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 from pipecat.frames.frames import InterruptionFrame
 
-from callpipe.processors import RealtimeLLM
 from callpipe.processors.errors import ModelLostError, ModelUnreachableError
-from callpipe.transports.audio.formats import PCM_24K, PCMU_8K
-from callpipe.transports.errors import FormatMismatchError, HandshakeLateError, SocketRefusedError
+from callpipe.transports.audio.formats import PCMU_8K
+from callpipe.transports.errors import HandshakeLateError, SocketRefusedError
 from callpipe.transports.frames import (
     CallerTurnFrame,
     EncodedAudio,
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from .conftest import Call, Model, PlaceCall
 
 PCMU = RealtimeSettings(audio_format=PCMU_8K)
-PHRASE = EncodedAudio(audio=b"\x7f" * 8_000)
-LOUD, QUIET = bytes([0x0F, 0x8F] * 80), b"\xff" * 160
 AZURE = RealtimeEndpoint("https://mine.azure.example/openai/v1", "azure", model="mine", key_header="api-key")
 GATEWAY = RealtimeEndpoint("http://gateway.example/v1", "gateway")
 
@@ -370,58 +367,6 @@ async def test_refusals_are_told_apart(
         assert bool(on.errors) == lasting
         if lasting:
             assert isinstance(on.errors[0].exception, ModelLostError)
-
-
-# While there is no session.
-
-
-@virtual
-async def test_a_phrase_covers_a_silence_in_which_an_answer_is_owed(place_call: PlaceCall) -> None:
-    async with place_call(holding_phrase=PHRASE) as on:
-        on.model.begin()
-        await asyncio.sleep(0.01)
-        on.model.takes_s = 3.0
-        on.model.socket.abort()
-        await asyncio.sleep(0.75)
-        assert on.behind.all(OutputEncodedAudioFrame) == []
-        await asyncio.sleep(0.1)
-        (covering,) = on.behind.all(OutputEncodedAudioFrame)
-        assert (covering.encoded, covering.context_id) == (PHRASE, None)
-        await asyncio.sleep(1.7)
-        assert len(on.behind.all(OutputEncodedAudioFrame)) == 1  # it lasts 1 s, and then 0.8 s may be silent
-        await asyncio.sleep(0.2)
-        assert len(on.behind.all(OutputEncodedAudioFrame)) == 2
-        await asyncio.sleep(4)
-
-        assert len(on.behind.all(OutputEncodedAudioFrame)) == 2
-        assert told(on.model) == []
-
-
-@virtual
-async def test_what_the_caller_says_while_there_is_no_session_is_owed_an_answer(place_call: PlaceCall) -> None:
-    async with place_call(holding_phrase=PHRASE) as on:
-        on.model.takes_s = 4.0
-        on.model.socket.abort()
-        for loud in [True] * 25 + [False] * 65:
-            await on.before.queue_frame(InputEncodedAudioFrame(EncodedAudio(audio=LOUD if loud else QUIET)))
-            await asyncio.sleep(0.02)
-
-        assert len(on.behind.all(OutputEncodedAudioFrame)) == 1
-
-
-@virtual
-async def test_no_phrase_is_played_when_nothing_is_owed(place_call: PlaceCall) -> None:
-    async with place_call(holding_phrase=PHRASE) as on:
-        on.model.takes_s = 3.0
-        on.model.socket.abort()
-        await asyncio.sleep(4)
-
-        assert on.behind.all(OutputEncodedAudioFrame) == []
-
-
-def test_a_phrase_in_another_format_is_refused() -> None:
-    with pytest.raises(FormatMismatchError):
-        RealtimeLLM(settings=RealtimeSettings(audio_format=PCM_24K), api_key="key", holding_phrase=PHRASE)
 
 
 # Before a session expires.

@@ -196,3 +196,21 @@ def test_words_that_still_wait_in_the_transport_are_no_silence(serve: Serve) -> 
 
     assert words(server) == []
     assert server.session.next_due(server.now) is None
+
+
+def test_a_filler_waits_while_a_failed_response_is_to_be_asked_for_again(serve: Serve) -> None:
+    server = slow_tool(serve)
+    server.begins("resp_2")
+    error = {"type": "tokens", "code": "rate_limit_exceeded", "message": "Please try again in 3s."}
+    failed = {"id": "resp_2", "status": "failed", "status_details": {"type": "failed", "error": error}}
+    server.says("response.done", response={**failed, "output": [], "usage": None})
+    server.begins("resp_3")  # by itself
+    server.ends("resp_3", "cancelled")
+    failed_at = server.now
+    server.now = failed_at + 2  # the filler would be due
+    server.session.due(server.now)
+    server.answers("call_1")
+    server.now = failed_at + 3
+    server.session.due(server.now)
+    [request] = requests(server)
+    assert "instructions" not in request

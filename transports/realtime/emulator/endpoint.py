@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from loguru import logger
 
-from ...errors import SocketRefusedError, where
+from ...errors import HandshakeLateError, SocketRefusedError, where
 from ...loopback import Latency, LoopbackSocket, socket_pair
 from ...speech.interfaces import Brain
 from ...websocket import WebSocket
@@ -75,14 +75,15 @@ class EmulatedEndpoint:
         """Open a session; see `websocket.Connect`.
 
         Raises:
-            SocketRefusedError: A fault or the rules refuse the handshake, or it is answered too late.
+            HandshakeLateError: A fault has the handshake answered too late, or not at all.
+            SocketRefusedError: A fault or the rules refuse the handshake.
         """
         self.attempts.append(asyncio.get_running_loop().time())
         faults = self._faults()
         handshake = Handshake.under(faults)
         if not handshake.answered or handshake.delay_s >= deadline_s:
             await asyncio.sleep(deadline_s)
-            raise SocketRefusedError(f"no connection within {deadline_s:g} s")
+            raise HandshakeLateError(f"no connection within {deadline_s:g} s")
         await asyncio.sleep(handshake.delay_s)
         if handshake.refusal is not None:
             raise _refused(handshake.refusal.status, handshake.refusal.retry_after_s)

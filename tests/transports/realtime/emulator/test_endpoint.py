@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from callpipe.transports.errors import SocketClosedError, SocketRefusedError
+from callpipe.transports.errors import HandshakeLateError, SocketClosedError, SocketRefusedError
 from callpipe.transports.loopback import Latency
 from callpipe.transports.realtime.emulator import (
     After,
@@ -144,7 +144,9 @@ def test_a_slow_handshake(brain: Brains) -> None:
 @pytest.mark.parametrize("fault", [UnansweredHandshake(), SlowHandshake(5)])
 def test_a_handshake_that_is_not_answered_in_time(brain: Brains, fault: Fault) -> None:
     async def story(endpoint: EmulatedEndpoint) -> None:
-        assert (await refusal(endpoint)).status is None
+        late = await refusal(endpoint)
+        assert isinstance(late, HandshakeLateError)
+        assert late.status is None
         assert now() == pytest.approx(5)
 
     run(brain(), story, fault)
