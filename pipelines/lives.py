@@ -277,7 +277,9 @@ class Lives:
 
     async def _run(self, served: ServedCall, generation: int, life: CallLife) -> None:
         call_id = served.ongoing.call_id
-        logger.info("call {}: generation {} begins with {}", call_id, generation, served.ongoing.bot)
+        bot = self._bots[served.ongoing.bot]
+        logger.info("call {}: generation {} begins with {} {}", call_id, generation, bot.name, bot.version)
+        served.journal.write("generation_began", generation=generation, bot=bot.name, bot_version=bot.version)
         reason = "bot failed"
         try:
             with self.loop_lag.watched(lambda ms: served.journal.write("loop_lag", lag_ms=round(ms, 1))):

@@ -1,4 +1,4 @@
-"""The crash drill: the process of a call is killed in the middle of it, and the call goes on."""
+"""The crash drill: a process is struck in the middle of a call, and the call goes on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import random
 import signal
 import statistics
-from collections.abc import Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from callpipe.transports.bandwidth.emulator import Caller, CallerScript, CallReport, CarrierEvent, parse_script
@@ -18,10 +18,10 @@ from callpipe.transports.speech.tones import ToneEar, ToneVoice
 from .stage import Serving
 
 PHRASE_WITHIN_S = 2.0
-"""The caller hears the cached phrase this soon after the loss."""
+"""The caller hears the cached phrase this soon after a runner's death."""
 
 VOICE_WITHIN_S = 4.0
-"""The caller hears the model this soon after the loss."""
+"""The caller hears the model this soon after a runner's death."""
 
 BOT_QUIET_MS = 1_500
 """Longer than what separates the phrase from the model's voice."""
@@ -32,6 +32,9 @@ ASKED = {
     "barge-in": "tell me a story",
 }
 """What the caller says before the kill, by what the kill is to hit."""
+
+CUT_IN = "very well then"
+"""What the caller cuts in with."""
 
 LATEST_S = {"sentence": 4.0, "tool": 2.5, "barge-in": 1.0}
 """The latest kill after that, or after the barge-in."""
@@ -45,6 +48,35 @@ STEP_S, READABLE_STEPS = 0.1, 4
 
 LINE_S = 0.1
 """What was on its way to the caller when the stream was lost."""
+
+
+def kill_runner(serving: Serving, call_id: str) -> bool:
+    """Kill the process that runs a call; return whether there was one."""
+    return _signal(serving.runner_of(call_id), signal.SIGKILL)
+
+
+def hang_runner(serving: Serving, call_id: str) -> bool:
+    """Stop the process that runs a call, as an event loop that is blocked for ever."""
+    return _signal(serving.runner_of(call_id), signal.SIGSTOP)
+
+
+def kill_server(serving: Serving, call_id: str) -> bool:
+    """Kill the process that answers the carrier."""
+    del call_id
+    return _signal(serving.server(), signal.SIGKILL)
+
+
+def _signal(pid: int | None, number: signal.Signals) -> bool:
+    try:
+        if pid is not None:
+            os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return pid is not None
+
+
+Strike = Callable[[Serving, str], bool]
+"""Does something to the processes of a call; returns whether there was something to do it to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +101,35 @@ class Crash:
     told: bool
     ending: str = ""
 
-    @property
-    def kept(self) -> bool:
-        """Whether everything that was promised was kept."""
+    def kept(self, noticed_after_s: float = 0.0) -> bool:
+        """Whether everything that was promised was kept.
+
+        Args:
+            noticed_after_s: What it takes to notice that the process is of no use any more.
+        """
         in_time = (
             self.phrase_s is not None
-            and self.phrase_s <= PHRASE_WITHIN_S
+            and self.phrase_s <= PHRASE_WITHIN_S + noticed_after_s
             and self.voice_s is not None
-            and self.voice_s <= VOICE_WITHIN_S
+            and self.voice_s <= VOICE_WITHIN_S + noticed_after_s
         )
         return in_time and self.remembered and self.told and not self.ending
+
+    @property
+    def unnoticed(self) -> bool:
+        """Whether the caller noticed nothing."""
+        return self.phrase_s is None and self.remembered and not self.ending
 
 
 def caller_script(moment: str, fact: str) -> CallerScript:
     """Return what the caller does: has a word remembered, is interrupted, asks for the word."""
-    cut_in = "[{cut_in: {after_ms: 1500, say: very well then}}]" if moment == "barge-in" else "[]"
+    cut_in = [f"cut_in: {{after_ms: 1500, say: {CUT_IN}}}"] if moment == "barge-in" else []
     steps = [
         "wait_for_bot",
         f"say: remember {fact} please",
         "wait_for_bot",
         f"say: {ASKED[moment]}",
-        *([cut_in[2:-2]] if moment == "barge-in" else []),
+        *cut_in,
         f"wait_for_bot: {{quiet_ms: {BOT_QUIET_MS}, deadline_s: 30}}",
         "say: which word was it",
         f"wait_for_bot: {{quiet_ms: {BOT_QUIET_MS}, deadline_s: 30}}",
@@ -99,42 +139,42 @@ def caller_script(moment: str, fact: str) -> CallerScript:
     return parse_script("steps:\n" + "\n".join(f"  - {step}" for step in steps))
 
 
-async def crash(serving: Serving, moment: str, offset_s: float, fact: str) -> Crash:
-    """Hold one call and kill its runner.
+async def crash(
+    serving: Serving, moment: str, offset_s: float, fact: str, strike: Strike = kill_runner
+) -> Crash:
+    """Hold one call and strike in the middle of it.
 
     Args:
         serving: Who serves it.
         moment: One of `ASKED`.
         offset_s: When after the caller's words.
         fact: The word to be remembered, such as ``fact123``.
+        strike: What is done.
     """
     asked = asyncio.Event()
-    answered: dict[str, str] = {}
-    wanted = "very well then" if moment == "barge-in" else ASKED[moment]
+    wanted = CUT_IN if moment == "barge-in" else ASKED[moment]
 
     def watch(event: CarrierEvent) -> None:
         if event.name.startswith("caller") and event.words == wanted:
             asked.set()
 
-    async def kill() -> None:
+    async def when_asked() -> float | None:
         await asked.wait()
-        spoken_s = len(b"".join(ToneVoice().speak(wanted))) / 16_000
-        await asyncio.sleep(offset_s if moment == "barge-in" else spoken_s + offset_s)
-        pid = serving.runner_of(next(iter(carrier.live), ""))
-        if pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            answered["killed"] = "yes"
+        spoken_s = 0.0 if moment == "barge-in" else len(b"".join(ToneVoice().speak(wanted))) / BYTES_PER_S
+        await asyncio.sleep(spoken_s + offset_s)
+        struck = await asyncio.to_thread(strike, serving, next(iter(carrier.live), ""))
+        return time.monotonic() if struck else None
 
     carrier = serving.carrier()
-    killing = asyncio.create_task(kill())
+    striking = asyncio.create_task(when_asked())
     report = await carrier.place_call(Caller(caller_script(moment, fact), ToneVoice()), on_event=watch)
-    killing.cancel()
     ending = "" if report.cause == "hangup" and report.ending.ended_by == "bot" else _ending(report)
-    if "killed" not in answered:
-        ending = ending or "its runner was not found"
+    struck_at = striking.result() if striking.done() else None
+    if struck_at is None:
+        striking.cancel()
+        ending = ending or "there was nothing to strike"
     told = any(_was_told(log, fact) for log in serving.model.logs)
-    heard = await asyncio.to_thread(_heard, report, fact)
+    heard = await asyncio.to_thread(_heard, report, fact, struck_at)
     return Crash(moment, offset_s, *heard, told, ending)
 
 
@@ -148,15 +188,21 @@ def _was_told(log: SessionLog, fact: str) -> bool:
     return any(fact in str(logged.event) for logged in log.client_events("conversation.item.create"))
 
 
-def _heard(report: CallReport, fact: str) -> tuple[float | None, float | None, bool]:
-    """Return when the caller heard the phrase and the model after the loss, and whether they heard the fact."""
+def _heard(report: CallReport, fact: str, struck_at: float | None) -> tuple[float | None, float | None, bool]:
+    """Return when the caller heard the phrase and the model again, and whether they heard the fact.
+
+    Both times count from the strike, or from the end of what was on its way to the caller then.
+    """
     remembered = f"it was {fact}" in ToneEar().hear(report.heard, SAMPLE_RATE)
-    if not report.resumptions or report.answered_at is None:
+    if not report.resumptions or report.answered_at is None or struck_at is None:
         return None, None, remembered
     lost = report.resumptions[0]
-    heard_at = _tones_from(report.heard, lost.lost_at - report.answered_at + LINE_S)
-    voice_s = None if heard_at is None else heard_at - (lost.silent_from - report.answered_at)
-    return None if lost.silence_ms is None else lost.silence_ms / 1000, voice_s, remembered
+    ended_at = [burst.started_at + burst.heard_ms / 1000 for burst in report.bursts]
+    silent_from = max([struck_at, *(at for at in ended_at if at <= lost.lost_at + LINE_S)])
+    phrase_s = None if lost.heard_at is None else lost.heard_at - silent_from
+    spoke_at = _tones_from(report.heard, lost.lost_at - report.answered_at + LINE_S)
+    voice_s = None if spoke_at is None else spoke_at + report.answered_at - silent_from
+    return phrase_s, voice_s, remembered
 
 
 def _tones_from(pcm: bytes, begin_s: float) -> float | None:

@@ -42,6 +42,12 @@ from .roster import KnownRunner, Roster
 HEARTBEAT_S = 5.0
 """A runner that gives no sign of life for so long is hung, and is killed."""
 
+LOOK_S = 0.2
+"""How often it is looked for runners that are hung."""
+
+SUMS_S = 1.0
+"""How often runners are told what the day has cost."""
+
 PREPARE_DEADLINE_S = 0.5
 """How long the carrier's answer waits for a pipeline; it may as well be built when its media stream comes."""
 
@@ -126,6 +132,8 @@ class Fleet:
         self._listener.setblocking(False)
         asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
         self._spawn(self._watch())
+        if self._ended_today_usd is not None:
+            self._spawn(self._sum_up(self._ended_today_usd))
 
     def holds(self, call_id: str) -> bool:
         """Whether a runner has a call."""
@@ -313,20 +321,24 @@ class Fleet:
         self._spawn(self._bury(name))
 
     async def _watch(self) -> None:
-        """Look for runners that are hung; tell each what the day has cost."""
+        """Look for runners that are hung."""
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(LOOK_S)
             now = self._clock()
             for name, connection in list(self._connections.items()):
                 runner = connection.runner
                 if runner is not None and now - runner.heard_at > HEARTBEAT_S:
                     logger.error("runner {}: no sign of life for {:.0f} s", name, now - runner.heard_at)
                     self._spawn(self._bury(name))
-            if self._ended_today_usd is not None:
-                ended_usd = await asyncio.to_thread(self._ended_today_usd)
-                self._day_usd = ended_usd + sum(runner.beat.spent_usd for runner in self.roster)
-                for runner in self.roster:
-                    self._say(runner, Spent(self._day_usd))
+
+    async def _sum_up(self, ended_today_usd: Callable[[], float]) -> None:
+        """Tell every runner what the calls of all have cost today."""
+        while True:
+            ended_usd = await asyncio.to_thread(ended_today_usd)
+            self._day_usd = ended_usd + sum(runner.beat.spent_usd for runner in self.roster)
+            for runner in self.roster:
+                self._say(runner, Spent(self._day_usd))
+            await asyncio.sleep(SUMS_S)
 
     async def _bury(self, name: str) -> None:
         """Make sure that a runner is dead, then say so of its calls."""

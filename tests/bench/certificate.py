@@ -13,7 +13,7 @@ def model_certificate(folder: Path) -> tuple[ssl.SSLContext, str]:
     """
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     trusted = folder / "authority.pem"
     authority.cert_pem.write_to_path(trusted)
     return context, str(trusted)
