@@ -47,7 +47,7 @@ STEP_S, READABLE_STEPS = 0.1, 4
 """Tones are looked for in steps of this length; so many of them hold a character or two."""
 
 LINE_S = 0.1
-"""What was on its way to the caller when the stream was lost."""
+"""What a line may delay by."""
 
 
 def kill_runner(serving: Serving, call_id: str) -> bool:
@@ -197,10 +197,10 @@ def _heard(report: CallReport, fact: str, struck_at: float | None) -> tuple[floa
     if not report.resumptions or report.answered_at is None or struck_at is None:
         return None, None, remembered
     lost = report.resumptions[0]
-    ended_at = [burst.started_at + burst.heard_ms / 1000 for burst in report.bursts]
-    silent_from = max([struck_at, *(at for at in ended_at if at <= lost.lost_at + LINE_S)])
+    before = [burst for burst in report.bursts if burst.started_at <= lost.lost_at]
+    silent_from = max([struck_at, *(burst.started_at + burst.heard_ms / 1000 for burst in before)])
     phrase_s = None if lost.heard_at is None else lost.heard_at - silent_from
-    spoke_at = _tones_from(report.heard, lost.lost_at - report.answered_at + LINE_S)
+    spoke_at = _tones_from(report.heard, silent_from - report.answered_at + LINE_S)
     voice_s = None if spoke_at is None else spoke_at + report.answered_at - silent_from
     return phrase_s, voice_s, remembered
 

@@ -13,6 +13,11 @@ from callpipe.pipelines.journal import read_journal
 pytestmark = pytest.mark.timeout(300)
 
 
+def _journals(calls: Path) -> list[list[str]]:
+    paths = calls.glob("*/journal.jsonl")
+    return [[event["event"] for event in read_journal(path)] for path in paths]
+
+
 async def test_a_call_outlives_the_processes_that_run_it(tmp_path: Path) -> None:
     async with serving(tmp_path / "data") as served:
         done = await crash.crashes(served, len(crash.ASKED), seed=1)
@@ -21,10 +26,9 @@ async def test_a_call_outlives_the_processes_that_run_it(tmp_path: Path) -> None
         assert each.remembered, each
         assert each.told, each
         assert each.phrase_s is not None, each
-    journals = await asyncio.to_thread(lambda: list((tmp_path / "data" / "calls").glob("*/journal.jsonl")))
+    journals = await asyncio.to_thread(_journals, tmp_path / "data" / "calls")
     assert len(journals) == len(done)
-    for journal in journals:
-        events = await asyncio.to_thread(lambda path=journal: [event["event"] for event in read_journal(path)])
+    for events in journals:
         assert events.count("runner_died") == 1
         assert events[-1] == "call_ended"
 
