@@ -13,7 +13,6 @@ owns. `process_audio` is synchronous.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
@@ -81,7 +80,7 @@ class MediaProcessor(FrameProcessor):
         self._lane_next: FrameProcessor | None = None
         self._lane_previous: FrameProcessor | None = None
         self._lane_passing: Frame | None = None
-        self._lane_held: deque[tuple[Frame, FrameDirection, FrameCallback | None]] = deque()
+        self._lane_held: list[tuple[Frame, FrameDirection, FrameCallback | None]] = []
         self._lane_failures = 0
         self._lane_interrupted_at_id = 0
 
@@ -214,14 +213,14 @@ class MediaProcessor(FrameProcessor):
             await super().queue_frame(frame, direction, callback)
             self._find_watchers()
             while self._lane_held and not self._cancelling:
-                held_frame, held_direction, held_callback = self._lane_held.popleft()
+                held_frame, held_direction, held_callback = self._lane_held.pop(0)
                 await super().queue_frame(held_frame, held_direction, held_callback)
             self._lane_open = not self._cancelling
         elif isinstance(frame, (CancelFrame, ErrorFrame)):
             await super().queue_frame(frame, direction, callback)
         elif not self._cancelling:
             if len(self._lane_held) >= MAX_HELD_FRAMES:
-                self._lane_held.popleft()
+                self._lane_held.pop(0)
             self._lane_held.append((frame, direction, callback))
 
     def _find_neighbours(self) -> None:

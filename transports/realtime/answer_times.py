@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from array import array
 from dataclasses import dataclass
 
 from ..frames import TurnLatencyFrame
@@ -39,7 +39,8 @@ class AnswerTimes:
 
     def __init__(self, silence_ms: float) -> None:
         self._silence_ms = silence_ms
-        self._pieces: deque[tuple[float, float, float]] = deque()
+        # Start and end of each piece in ms, and when it came in s: three numbers after three.
+        self._pieces = array("d")
         self._piece_start_ms = 0.0
         self._appended_ms = 0.0
         self._came_at = -math.inf
@@ -48,7 +49,7 @@ class AnswerTimes:
 
     def opened(self) -> None:
         """Note a new session: the server counts from zero."""
-        self._pieces.clear()
+        del self._pieces[:]
         self._piece_start_ms = self._appended_ms = 0.0
         self._came_at = -math.inf
 
@@ -65,10 +66,10 @@ class AnswerTimes:
     def _begin_piece(self) -> None:
         """Remember the piece that the packets so far make, and begin another."""
         if self._appended_ms > self._piece_start_ms:
-            self._pieces.append((self._piece_start_ms, self._appended_ms, self._came_at))
+            self._pieces.extend((self._piece_start_ms, self._appended_ms, self._came_at))
         self._piece_start_ms = self._appended_ms
-        if self._pieces and self._pieces[0][1] < self._appended_ms - MAX_REMEMBERED_MS:
-            self._pieces.popleft()
+        if self._pieces and self._pieces[1] < self._appended_ms - MAX_REMEMBERED_MS:
+            del self._pieces[:3]
 
     def caller_started(self) -> list[TurnLatencyFrame]:
         """Note that the caller speaks; return what is known of the answer before."""
@@ -110,8 +111,12 @@ class AnswerTimes:
         """Return when the audio at a place on the server's time line came in, in s."""
         if not self._appended_ms:
             return None
-        newest = (self._piece_start_ms, self._appended_ms, self._came_at)
-        for start_ms, end_ms, at in (newest, *reversed(self._pieces)):
+        if audio_ms >= self._piece_start_ms:
+            return (
+                None if audio_ms > self._appended_ms else self._came_at - (self._appended_ms - audio_ms) / 1000
+            )
+        for first in range(len(self._pieces) - 3, -1, -3):
+            start_ms, end_ms, at = self._pieces[first : first + 3]
             if start_ms <= audio_ms <= end_ms:
                 return at - (end_ms - audio_ms) / 1000
         return None

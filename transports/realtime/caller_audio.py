@@ -1,14 +1,18 @@
-"""The caller's audio that no turn holds yet: what a session that takes over has to be given."""
+"""The caller's audio that no turn holds yet: what a session that takes over has to be given.
+
+It is kept as the telephone carries it, 8 kHz in mu-law, which is a sixth of a session's PCM at 24 kHz.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ..audio.formats import PCMU_8K, Encoding
-from ..audio.g711 import decode_alaw, decode_mulaw
+from ..audio.formats import PCMU_8K, AudioFormat, Encoding
+from ..audio.g711 import decode_alaw, decode_mulaw, encode_mulaw
+from ..audio.resampler import SAMPLE_RATES, StreamResampler
 from ..frames import EncodedAudio
 
 MAX_HELD_MS = 30_000.0
@@ -38,7 +42,7 @@ class CallerAudio:
         self._detects_turns = detects_turns
         # Bytes alone, and one format: a packet as an object would cost as much again, and garbage collections.
         self._packets: deque[bytes] = deque()
-        self._format = PCMU_8K
+        self._format = self._kept_format = PCMU_8K
         self._ends_ms = 0.0
         self._kept_ms = 0.0
         self._speaking = False
@@ -54,9 +58,11 @@ class CallerAudio:
             self._packets.clear()
             self._kept_ms = 0.0
             self._format = packet.audio_format
-        duration_ms = self._format.duration_ms(len(audio))
-        self._ends_ms += duration_ms
-        self._kept_ms += duration_ms
+            self._kept_format = PCMU_8K if _can_be_told_in_8_khz(self._format) else self._format
+        self._ends_ms += self._format.duration_ms(len(audio))
+        if self._kept_format is not self._format:
+            audio = _every_nth(audio, self._format.sample_rate // PCMU_8K.sample_rate)
+        self._kept_ms += self._kept_format.duration_ms(len(audio))
         self._packets.append(audio)
         while self._kept_ms > MAX_HELD_MS:
             self._drop_oldest()
@@ -76,7 +82,7 @@ class CallerAudio:
     def ended(self, audio_end_ms: float | None = None) -> list[EncodedAudio]:
         """Note where a turn ends, None for here; return its audio, which is not kept any more."""
         self._speaking = False
-        return self._forget(self._ends_ms if audio_end_ms is None else audio_end_ms)
+        return self._given(self._forget(self._ends_ms if audio_end_ms is None else audio_end_ms))
 
     def clear(self) -> None:
         """Forget everything."""
@@ -86,14 +92,14 @@ class CallerAudio:
 
     def put_back(self, turn: list[EncodedAudio]) -> None:
         """Keep a turn's audio again, before what is kept now."""
-        later = self._kept()
+        later = self._given(self._packets)
         self.clear()
         for packet in [*turn, *later]:
             self.hold(packet)
 
     def restart(self) -> Iterator[EncodedAudio]:
         """Give out what a new session has to be sent, in order; it stays kept."""
-        kept = self._kept()
+        kept = self._given(self._packets)
         self.clear()
         self._ends_ms = 0.0
         for packet in kept:
@@ -116,27 +122,42 @@ class CallerAudio:
         for audio in reversed(self._packets):
             if covered_ms >= duration_ms:
                 break
-            newest.append(EncodedAudio(audio=audio, audio_format=self._format))
-            covered_ms += self._format.duration_ms(len(audio))
+            newest.append(EncodedAudio(audio=audio, audio_format=self._kept_format))
+            covered_ms += self._kept_format.duration_ms(len(audio))
         return newest if covered_ms >= duration_ms else None
 
-    def _forget(self, until_ms: float) -> list[EncodedAudio]:
-        forgotten: list[EncodedAudio] = []
+    def _forget(self, until_ms: float) -> list[bytes]:
+        forgotten: list[bytes] = []
         # A packet belongs to where most of it lies.
         while self._packets and self._middle_of_oldest_ms() < until_ms:
-            forgotten.append(EncodedAudio(audio=self._drop_oldest(), audio_format=self._format))
+            forgotten.append(self._drop_oldest())
         return forgotten
 
     def _middle_of_oldest_ms(self) -> float:
-        return self._ends_ms - self._kept_ms + self._format.duration_ms(len(self._packets[0])) / 2
+        return self._ends_ms - self._kept_ms + self._kept_format.duration_ms(len(self._packets[0])) / 2
 
     def _drop_oldest(self) -> bytes:
         audio = self._packets.popleft()
-        self._kept_ms -= self._format.duration_ms(len(audio))
+        self._kept_ms -= self._kept_format.duration_ms(len(audio))
         return audio
 
-    def _kept(self) -> list[EncodedAudio]:
-        return [EncodedAudio(audio=audio, audio_format=self._format) for audio in self._packets]
+    def _given(self, packets: Iterable[bytes]) -> list[EncodedAudio]:
+        """Return packets in the session's format."""
+        if self._kept_format is not self._format:
+            up = StreamResampler(PCMU_8K.sample_rate, self._format.sample_rate)
+            packets = [up.resample(decode_mulaw(audio)) for audio in packets]
+        return [EncodedAudio(audio=audio, audio_format=self._format) for audio in packets]
+
+
+def _can_be_told_in_8_khz(audio_format: AudioFormat) -> bool:
+    """Whether it is PCM at the rate of a model: on a telephone nothing lies above 4 kHz."""
+    pcm = audio_format.encoding is Encoding.PCM and audio_format.channels == 1
+    return pcm and audio_format.sample_rate in SAMPLE_RATES
+
+
+def _every_nth(pcm: bytes, n: int) -> bytes:
+    """Return each nth sample in mu-law: no filter, for there is nothing that would have to be filtered."""
+    return encode_mulaw(np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2")[::n].tobytes())
 
 
 def loudness(packets: list[EncodedAudio]) -> float:

@@ -63,16 +63,18 @@ def test_settings_that_changed_while_the_session_was_set_up_are_told(serve: Serv
 
 def test_held_audio_follows_the_greeting_in_order(serve: Serve) -> None:
     server = serve(greeting="Good morning.", ready=False)
-    payloads = [base64.b64encode(bytes([number, 0])).decode() for number in range(5)]
-    for payload in payloads:
-        server.session.caller_audio(EncodedAudio(payload=payload, audio_format=PCM_24K), server.now)
+    for number in range(5):
+        audio = (1_000 * number).to_bytes(2, "little") * 480
+        server.session.caller_audio(EncodedAudio(audio=audio, audio_format=PCM_24K), server.now)
 
     happened = server.opens()
 
     sent = server.sent()
     assert sent[0]["type"] == "response.create"
     assert "Good morning." in sent[0]["response"]["instructions"]
-    assert [message["audio"] for message in sent[1:]] == payloads
+    told = [base64.b64decode(message["audio"]) for message in sent[1:]]
+    assert [len(audio) for audio in told] == [960] * 5
+    assert [round(int.from_bytes(audio[480:482], "little") / 1_000) for audio in told] == list(range(5))
     ready = happened[0]
     assert isinstance(ready, SessionReadyFrame)
     assert (ready.model, round(ready.connect_ms)) == ("gpt-realtime-2.1", 200)
