@@ -25,6 +25,7 @@ from .errors import SettingsError, UnknownCallError
 from .journal import read_journal, transcript
 from .loading import built
 from .logs import log_to_stderr
+from .new import write_new_bot
 from .retention import sweep
 from .runners.children import with_workers
 from .runners.control import ask_to_reload
@@ -128,6 +129,20 @@ def reload(bot: Annotated[str, typer.Argument(help="The bot's name.")]) -> None:
 
 
 @app.command()
+def new(
+    name: Annotated[
+        str, typer.Argument(help="Lower-case letters, digits and hyphens; part of the bot's URLs.")
+    ],
+    into: Annotated[Path, typer.Option(help="Where the bot's folder is made.")] = Path(),
+) -> None:
+    """Write a new bot into a folder of its own, with a test, a caller's script and a prompt."""
+    for path in write_new_bot(name, into):
+        console.print(f"  {path}", markup=False)
+    console.print(f"\nTest it with [bold]pytest {into / name}[/], look at it with", end=" ")
+    console.print(f"[bold]callpipe check {into / name / 'bot.py'}[/].")
+
+
+@app.command()
 def check(
     bot_files: BotFiles,
     draw: Annotated[
@@ -151,6 +166,23 @@ def check(
         if draw is not None:
             draw.write_text(draw_pipeline(bot.name, pipeline.joints))
             console.print(f"drawn into {draw}")
+
+
+@app.command()
+def probe(
+    from_: Annotated[str, typer.Option("--from", help="A number of the account, E.164.")],
+    to: Annotated[str, typer.Option(help="A number at which somebody picks up and listens, E.164.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on, where CALLPIPE_PUBLIC_URL leads.")] = 8080,
+    json: Annotated[Path | None, typer.Option(help="Write the findings to this file.")] = None,
+) -> None:
+    """Place one call on a real Bandwidth account, and measure what its documentation does not say."""
+    from .probe_command import numbers_of, run_probe  # noqa: PLC0415  needed here only
+
+    settings = load_settings()
+    log_to_stderr("WARNING", settings.log)
+    numbers = numbers_of(settings, from_, to)
+    uvloop.run(run_probe(settings, numbers, Server.listen(host, port), console, json))
 
 
 @calls_app.command("list")

@@ -5,6 +5,7 @@ Source of paths, bodies and statuses: the official SDK's specification of ``/acc
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from .errors import (
     CallOverError,
@@ -20,6 +21,7 @@ from .errors import (
     VoiceApiAnswerError,
     VoiceApiCredentialsError,
     VoiceApiRefusedError,
+    VoiceApiUnavailableError,
 )
 from .oauth import AccessTokens, Bearer
 from .retrying_http import RetryingHttp
@@ -32,6 +34,10 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@-]{0,127}")
 
 class _CallState(BaseModel):
     state: str
+
+
+class _CreatedCall(BaseModel):
+    call_id: str = Field(alias="callId")
 
 
 class VoiceApi:
@@ -83,6 +89,59 @@ class VoiceApi:
 
     def __repr__(self) -> str:
         return f"VoiceApi({self._calls_url!r})"
+
+    async def create_call(
+        self,
+        *,
+        from_: str,
+        to: str,
+        application_id: str,
+        answer_url: str,
+        disconnect_url: str,
+        username: str,
+        password: str,
+        deadline_s: float = DEADLINE_S,
+    ) -> str:
+        """Place a call and return its id. It is asked for once: done twice, it would be two calls.
+
+        Args:
+            from_: A number of the account, E.164.
+            to: Who is called, E.164.
+            application_id: The voice application.
+            answer_url: Where the carrier comes for BXML when the call is answered.
+            disconnect_url: Where it tells of the call's end.
+            username: HTTP Basic user for both.
+            password: Its password.
+            deadline_s: How long the request may take.
+        """
+        wish = {
+            "from": from_,
+            "to": to,
+            "applicationId": application_id,
+            "answerUrl": answer_url,
+            "disconnectUrl": disconnect_url,
+            "username": username,
+            "password": password,
+        }
+        token = await self._tokens.token(deadline_s=deadline_s)
+        try:
+            async with asyncio.timeout(deadline_s):
+                answer = await self._client.post(
+                    self._calls_url, json=wish, auth=Bearer(token), follow_redirects=False
+                )
+        except (TimeoutError, httpx.RequestError):
+            raise VoiceApiUnavailableError("create_call") from None
+        status = answer.status_code
+        if status in (401, 403):
+            raise VoiceApiCredentialsError("create_call", status)
+        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500:
+            raise VoiceApiUnavailableError("create_call", status)
+        if not answer.is_success:
+            raise VoiceApiRefusedError("create_call", status)
+        try:
+            return _CreatedCall.model_validate_json(answer.content).call_id
+        except ValidationError:
+            raise VoiceApiAnswerError("create_call", status) from None
 
     async def hang_up(self, call_id: str, *, deadline_s: float = DEADLINE_S) -> bool:
         """End a call; return False when it was over already."""

@@ -89,6 +89,10 @@ class EmulatedVoiceApi:
         self.app.add_api_route(call_path, self._update, methods=["POST"])
         self.app.add_api_route(f"{call_path}/bxml", self._replace_bxml, methods=["PUT"])
 
+    def accepts(self, token: str) -> bool:
+        """Whether an access token is good."""
+        return self._clock() < self._expiries.get(token, 0.0)
+
     def revoke_tokens(self) -> None:
         """Accept no token that was given so far."""
         self._expiries.clear()
@@ -140,7 +144,7 @@ class EmulatedVoiceApi:
         self, account_id: str, call_id: str, bearer: HTTPAuthorizationCredentials | None
     ) -> ControlledCall | Response:
         """Return the call a request is about, or how the request is refused."""
-        if bearer is None or self._clock() >= self._expiries.get(bearer.credentials, 0.0):
+        if bearer is None or not self.accepts(bearer.credentials):
             return _error(401, "authentication-error")
         if account_id != self._account_id:
             return _error(403, "authorization-error")
