@@ -74,13 +74,21 @@ def demo(
     json: Annotated[Path | None, typer.Option(help="Write the call's figures to this file.")] = None,
     scenario: Annotated[
         str,
-        typer.Option(help="What happens: booking, barge-in, goodbye, silence, or a caller's script, FILE.yaml"),
+        typer.Option(
+            help="What happens: booking, barge-in, goodbye, silence, a caller's script, FILE.yaml; or what happens "
+            "to processes under calls: crash, hang, server, deploy."
+        ),
     ] = "booking",
 ) -> None:
     """Hold a phone call on this machine, through real sockets: an emulated carrier calls the receptionist."""
     from .demo import run_demo  # noqa: PLC0415  the emulators are needed here only
+    from .drills.show import DRILLS, run_drill  # noqa: PLC0415  so here
     from .scenario import find_scenario  # noqa: PLC0415  so here
 
+    if scenario in DRILLS:
+        log_to_stderr("ERROR")
+        uvloop.run(run_drill(scenario, console, json))
+        return
     played = find_scenario(scenario)
     log_to_stderr("WARNING")
     uvloop.run(run_demo(brain.value, load_settings(), console, json, scenario=played))

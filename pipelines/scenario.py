@@ -13,6 +13,7 @@ from typing import Any
 from callpipe.transports.bandwidth.emulator import CallerScript, load_script, parse_script
 from callpipe.transports.speech.demo_words import random_booking
 
+from .drills.show import DRILLS
 from .errors import DemoError
 
 _SHIPPED = resources.files("callpipe.pipelines") / "scenarios"
@@ -89,6 +90,6 @@ def find_scenario(named: str) -> Scenario:
     path = Path(named)
     if path.suffix not in (".yaml", ".yml"):
         raise DemoError(
-            f"{named!r} is no scenario: there are {', '.join(SCENARIOS)}, or give a script, FILE.yaml"
+            f"{named!r} is no scenario: there are {', '.join([*SCENARIOS, *DRILLS])}, or give a script, FILE.yaml"
         )
     return Scenario(f"follows {path}", lambda: ScriptedCall(load_script(path)))

@@ -6,9 +6,8 @@ import asyncio
 import os
 import random
 import signal
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from callpipe.transports.bandwidth.emulator import Caller, CallerScript, CallReport, CarrierEvent, parse_script
@@ -216,12 +215,20 @@ def _tones_from(pcm: bytes, begin_s: float) -> float | None:
     return None
 
 
-async def crashes(serving: Serving, count: int, *, lanes: int = 1, seed: int | None = None) -> list[Crash]:
-    """Kill the runners of so many calls, each at a random moment.
+async def crashes(
+    serving: Serving,
+    count: int,
+    *,
+    strike: Strike = kill_runner,
+    lanes: int = 1,
+    seed: int | None = None,
+) -> list[Crash]:
+    """Strike in so many calls, each at a random moment.
 
     Args:
         serving: Who serves them.
         count: How many calls.
+        strike: What is done.
         lanes: How many go on at a time.
         seed: Of the moments.
     """
@@ -233,23 +240,6 @@ async def crashes(serving: Serving, count: int, *, lanes: int = 1, seed: int | N
 
     async def one(moment: str, offset_s: float, fact: str) -> Crash:
         async with gate:
-            return await crash(serving, moment, offset_s, fact)
+            return await crash(serving, moment, offset_s, fact, strike)
 
     return list(await asyncio.gather(*map(one, moments, offsets_s, facts)))
-
-
-def worst(times: Sequence[float | None]) -> float:
-    """Return the longest time; endless when one never came."""
-    return max((float("inf") if each is None else each for each in times), default=0.0)
-
-
-def summary(done: Sequence[Crash]) -> dict[str, float]:
-    """Return what the crashes come to: medians and worst, in seconds."""
-    phrases = [each.phrase_s or 0.0 for each in done]
-    voices = [each.voice_s or 0.0 for each in done]
-    return {
-        "phrase_median_s": statistics.median(phrases),
-        "phrase_worst_s": worst([each.phrase_s for each in done]),
-        "voice_median_s": statistics.median(voices),
-        "voice_worst_s": worst([each.voice_s for each in done]),
-    }
