@@ -75,8 +75,8 @@ def demo(
     scenario: Annotated[
         str,
         typer.Option(
-            help="What happens: booking, barge-in, goodbye, silence, a caller's script, FILE.yaml; or what happens "
-            "to processes under calls: crash, hang, server, deploy."
+            help="What happens: booking, barge-in, goodbye, silence, a caller's script, FILE.yaml; "
+            "or what is done to processes under calls: crash, hang, server, deploy."
         ),
     ] = "booking",
 ) -> None:

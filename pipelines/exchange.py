@@ -30,6 +30,9 @@ from .settings import Recording, Settings
 CLOSING_S = 10.0
 """How long an exchange that closes waits for what it has begun."""
 
+ORPHANED_S = 120.0
+"""A call whose last pipeline ended so long ago, and of which the carrier says nothing, is over."""
+
 _MEDIA_PATH = re.compile(r"/bandwidth/([^/?]+)/media")
 
 
@@ -42,6 +45,7 @@ class ConnectedCall:
         bot: The bot that answers it.
         journal: Its journal.
         died: The generations whose runner died.
+        silent_since: When its last pipeline ended, as far as nothing was begun since; monotonic seconds.
         answering: Held while a webhook is answered, so that the same one, asked twice, gets one answer.
     """
 
@@ -49,6 +53,7 @@ class ConnectedCall:
     bot: BotProfile
     journal: Journal
     died: set[int] = field(default_factory=set[int])
+    silent_since: float | None = None
     answering: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
 
@@ -181,6 +186,7 @@ class Exchange(ABC):
         if connected is None:
             return
         if call_id in self.ongoing:
+            connected.silent_since = self._clock()
             unasked = functools.partial(self._unasked, connected, generation)
             self._second_way.watch(call_id, unasked)
         else:
@@ -209,6 +215,13 @@ class Exchange(ABC):
     def stop_resuming(self) -> None:
         """Let calls whose media stream ends from now on get their apology instead of another generation."""
         self._resuming = False
+
+    async def end_orphans(self) -> None:
+        """End calls of which nothing was heard since their last pipeline ended: the carrier's word was lost."""
+        now = self._clock()
+        for call_id, connected in list(self._calls.items()):
+            if connected.silent_since is not None and now - connected.silent_since > ORPHANED_S:
+                await self.disconnected(call_id, "never disconnected")
 
     async def close_records(self) -> None:
         """Close the records of calls that an earlier process left over, as far as nothing runs any more."""
@@ -311,7 +324,10 @@ class Exchange(ABC):
 
     async def _stream(self, connected: ConnectedCall, generation: Generation, notice: str | None = None) -> str:
         """Prepare a generation and ask for its media stream, or apologise when the bot has failed already."""
+        connected.silent_since = None
         await self._runs.prepare(connected.ongoing, generation)
+        if connected.ongoing.condemned:
+            generation.wants(Apologise("runners die of this call"))
         if isinstance(generation.intent, Apologise):
             return _apology(connected, generation.intent.reason)
         return answers.stream(self._serving, connected.ongoing, generation, notice=notice)

@@ -247,6 +247,8 @@ class Lives:
             restored = await self._records.restored(served.ongoing.call_id)
             if served.over:  # meanwhile
                 return None
+            if served.budget is not None:
+                served.budget.spend(max(restored.cost_usd - served.budget.spent_usd, 0.0))
         bot = self._bots[served.ongoing.bot]
         call = self._call(bot, served.ongoing, generation, restored)
         budget = self._spending.observers(call, served.journal, served.budget)

@@ -128,6 +128,11 @@ class OngoingCall:
         """Whether it may be what runners die of: it is to run where it can do no harm to others."""
         return self.deaths >= SUSPECT_DEATHS
 
+    @property
+    def condemned(self) -> bool:
+        """Whether runners die of it, and no other is to be tried."""
+        return self.deaths_alone >= MAX_DEATHS_ALONE
+
     def runner_died(self, *, alone: bool) -> None:
         """Note that a runner died with the call, and whether it had no other."""
         self.deaths += 1
@@ -142,7 +147,7 @@ class OngoingCall:
         """Decide what follows the current media stream: what the bot wanted, or the next generation."""
         if self.intent is not None:
             return self.intent
-        if self.deaths_alone >= MAX_DEATHS_ALONE:
+        if self.condemned:
             return Apologise(f"{self.deaths_alone} runners died with this call alone")
         unstarted = 0
         for generation in reversed(self.generations):

@@ -46,6 +46,7 @@ class _Reading:
         self._instructions: str | None = None
         self._tool_names: tuple[str, ...] | None = None
         self._ends = False
+        self._cost_usd = 0.0
 
     def take(self, event: Told) -> None:
         name = event.get("event")
@@ -68,6 +69,7 @@ class _Reading:
             instructions=self._instructions,
             tool_names=self._tool_names,
             ends=self._ends,
+            cost_usd=self._cost_usd,
         )
 
     def _put(self, kind: str, item_id: str, entry: RestoredEntry, begins: float) -> None:
@@ -126,6 +128,11 @@ class _Reading:
     def end_asked(self, _event: Told) -> None:
         self._ends = True
 
+    def used(self, event: Told) -> None:
+        cost_usd = event.get("cost_usd")
+        if isinstance(cost_usd, int | float) and math.isfinite(cost_usd):
+            self._cost_usd += max(cost_usd, 0.0)
+
     def caller_started(self, _event: Told) -> None:
         self._caller_speaks = True
 
@@ -143,6 +150,7 @@ _TAKES: Mapping[str, Callable[[_Reading, Told], None]] = {
     "model_changed": _Reading.model_changed,
     "tool_call": _Reading.tool_call,
     "tool_started": _Reading.tool_started,
+    "usage": _Reading.used,
     "user_started_speaking": _Reading.caller_started,
     "user_stopped_speaking": _Reading.caller_stopped,
 }

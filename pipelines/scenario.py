@@ -89,7 +89,6 @@ def find_scenario(named: str) -> Scenario:
         return SCENARIOS[named]
     path = Path(named)
     if path.suffix not in (".yaml", ".yml"):
-        raise DemoError(
-            f"{named!r} is no scenario: there are {', '.join([*SCENARIOS, *DRILLS])}, or give a script, FILE.yaml"
-        )
+        known = ", ".join([*SCENARIOS, *DRILLS])
+        raise DemoError(f"{named!r} is no scenario: there are {known}, or give a script, FILE.yaml")
     return Scenario(f"follows {path}", lambda: ScriptedCall(load_script(path)))

@@ -79,6 +79,7 @@ class Restored:
         instructions: What `call.change` set them to; None when it did not.
         tool_names: The tools `call.change` left the model; None when it did not.
         ends: The call was to end once the caller had heard a goodbye.
+        cost_usd: What the model has cost so far, as far as prices are known.
     """
 
     entries: tuple[RestoredEntry, ...] = ()
@@ -86,6 +87,7 @@ class Restored:
     instructions: str | None = field(default=None, repr=False)
     tool_names: tuple[str, ...] | None = None
     ends: bool = False
+    cost_usd: float = 0.0
 
     @property
     def bot_cut(self) -> bool:

@@ -195,7 +195,7 @@ class Fleet:
     ) -> HTTPStatus | None:
         """Give a media socket to the runner of its generation, or to another where that one is gone."""
         runner = self.roster.holder(ongoing.call_id, generation.number) or self._chosen(ongoing, generation)
-        if runner is None:
+        if runner is None or ongoing.condemned:
             return HTTPStatus.SERVICE_UNAVAILABLE
         runner.note(
             runner.held.get((ongoing.call_id, generation.number), Held(ongoing.call_id, generation.number))

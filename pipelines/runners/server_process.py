@@ -94,6 +94,9 @@ class FleetExchange(Exchange):
         return self._fleet.hand_over(*admitted, descriptor, received)
 
 
+ORPHANS_S = 10.0
+"""How often it is looked for calls whose end nobody told."""
+
 GOODBYE_S = 5.0
 """How long callers hear an apology when the server stops before their call has ended."""
 
@@ -116,12 +119,19 @@ async def serve(settings: Settings, listener: socket.socket, runners: socket.soc
     await exchange.attached(expected)
     server = Server(exchange, settings, listener)
     await server.start()
-    sweeping = asyncio.create_task(_sweep(settings))
+    beside = [asyncio.create_task(_sweep(settings)), asyncio.create_task(_end_orphans(exchange))]
     await server.stopping.wait()
-    sweeping.cancel()
+    for task in beside:
+        task.cancel()
     await exchange.drained(settings.drain_s)
     await server.stop()
     store.close()
+
+
+async def _end_orphans(exchange: Exchange) -> None:
+    while True:
+        await asyncio.sleep(ORPHANS_S)
+        await exchange.end_orphans()
 
 
 async def _sweep(settings: Settings) -> None:

@@ -9,6 +9,8 @@ from callpipe.pipelines.drills import crash
 from callpipe.pipelines.drills.deploy import changeable_bot, deploy
 from callpipe.pipelines.drills.stage import serving
 from callpipe.pipelines.journal import read_journal
+from callpipe.transports.bandwidth.emulator import Caller, parse_script
+from callpipe.transports.speech.tones import ToneVoice
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -47,3 +49,58 @@ async def test_a_bot_is_reloaded_under_its_calls(tmp_path: Path) -> None:
     async with serving(tmp_path / "data", bots=[bot]) as served:
         done = await deploy(served, bot, before=3, after=2)
     assert done.kept, done
+
+
+POISONED = """
+import os, signal
+from callpipe.pipelines import Bot, Call, Pipeline, realtime_call
+
+bot = Bot("drilled", apology="Sorry, this call can't go on.")
+
+
+@bot.pipeline
+def answer(call: Call) -> Pipeline:
+    if call.parties.caller == "+15555550666":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return realtime_call(call, instructions="You are being drilled.", greeting="hello")
+"""
+
+SHORT = parse_script("steps: [wait_for_bot, {say: a story please tell me a story}, wait_for_bot, hang_up]")
+
+
+async def test_a_call_that_kills_its_runners_is_given_up_and_takes_no_other_with_it(tmp_path: Path) -> None:
+    bot = tmp_path / "drilled_bot.py"
+    await asyncio.to_thread(bot.write_text, POISONED)
+    async with serving(tmp_path / "data", bots=[bot], workers=2) as served:
+        carrier = served.carrier()
+        healthy = asyncio.create_task(carrier.place_call(Caller(SHORT, ToneVoice())))
+        poison = await carrier.place_call(Caller(SHORT, ToneVoice()), from_="+15555550666")
+        report = await healthy
+    spoken = [event.words for event in poison.events if event.name == "carrier speaks"]
+    assert spoken == ["Sorry, this call can't go on."]
+    assert poison.cause == "hangup"
+    assert (report.cause, report.gave_up) == ("hangup", None)
+
+
+async def test_a_server_that_stops_lets_calls_end_and_refuses_new_ones(tmp_path: Path) -> None:
+    async with serving(tmp_path / "data") as served:
+        carrier = served.carrier()
+        ongoing = asyncio.create_task(carrier.place_call(Caller(SHORT, ToneVoice())))
+        async with asyncio.timeout(10):
+            while not carrier.live:
+                await asyncio.sleep(0.05)
+        served.supervisor.terminate()
+        await asyncio.sleep(0.5)
+        refused = await carrier.place_call(Caller(SHORT, ToneVoice()))
+        report = await ongoing
+        assert await asyncio.wait_for(served.supervisor.wait(), 20) == 0
+    assert [event.words for event in refused.events if event.name == "carrier speaks"] != []
+    assert refused.ending.ended_by == "bot"
+    assert (report.ending.ended_by, report.gave_up) == ("caller", None)
+
+
+async def test_a_webhook_that_comes_while_there_is_no_server_is_answered(tmp_path: Path) -> None:
+    async with serving(tmp_path / "data") as served:
+        assert await asyncio.to_thread(crash.kill_server, served, "")
+        report = await served.carrier().place_call(Caller(SHORT, ToneVoice()))
+    assert (report.cause, report.gave_up) == ("hangup", None)
