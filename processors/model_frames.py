@@ -12,7 +12,7 @@ from pipecat.frames.frames import (
     TTSStoppedFrame,
 )
 
-from callpipe.transports.audio.formats import AudioFormat, Encoding
+from callpipe.transports.audio.formats import PCM_8K, PCM_16K, PCM_24K, AudioFormat, Encoding
 from callpipe.transports.frames import CallEventFrame, EncodedAudio, OutputEncodedAudioFrame, ToolCallFrame
 from callpipe.transports.realtime import happenings
 from callpipe.transports.realtime.happenings import Happening
@@ -27,8 +27,9 @@ class CallerTranscriptionFrame(TranscriptionFrame):
 
 @functools.cache
 def pcm(sample_rate: int, channels: int) -> AudioFormat:
-    """Return a PCM format; made once, for there are 50 packets a second."""
-    return AudioFormat(Encoding.PCM, sample_rate, channels)
+    """Return a PCM format, the very object where it has a name: identity is the fastest comparison."""
+    made = AudioFormat(Encoding.PCM, sample_rate, channels)
+    return next((named for named in (PCM_8K, PCM_16K, PCM_24K) if named == made), made)
 
 
 def frame_of(happening: Happening) -> Frame | None:

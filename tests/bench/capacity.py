@@ -10,7 +10,7 @@ SLACK_MS = 50.0
 LOST_MS = 20.0
 """A call all of whose frames come this much later than the fastest of a few calls has lost one."""
 GROWTH = 1.4
-PRECISION = 0.07
+PRECISION = 0.1
 MOST = 2000
 
 Try = Callable[[int], Awaitable[Measured | None]]

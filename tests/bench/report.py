@@ -59,6 +59,22 @@ def _print_claims(results: Results, tls: bool, suffix: str) -> None:
     console.print()
 
 
+def print_verdicts(results: Results) -> None:
+    """Say of every target whether it is met: the run's last words."""
+    for tls in (False, True):
+        if not any((results.tls if tls else results.plain).values()):
+            continue
+        for claim in results.claims(tls=tls):
+            verdict = "met    " if claim.holds else "[red]NOT MET[/red]"
+            sign = "≥" if claim.at_least else "≤"
+            where = " (TLS)" if tls else ""
+            measured = _short(claim.value) or "not measured"
+            console.print(
+                f"{verdict}  {claim.what}{where}: {measured}, target {sign} {_short(claim.bound)}",
+                soft_wrap=True,
+            )
+
+
 COLUMNS: dict[str, Callable[[Result], float | None]] = {
     "calls": lambda result: result.many.calls,
     "CPU ms": lambda result: result.many.cpu_ms,

@@ -3,13 +3,17 @@
 import math
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from an_hour import Hour
 from capacity import Capacity
 from load import Measured
 from observed import median
 from resampling import filter_delay_ms
+
+FLAT_MB = 0.5
+"""What an hour's conversation may add: its words, which a session that takes over is told, and no audio."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,14 @@ class Results:
         capacities: How many calls each carries; empty when that was not searched.
         plain: Each system's measurements, one for each round.
         tls: The same with TLS on the model's socket.
+        hours: What an hour's call came to, for callpipe's variants.
     """
 
     systems: list[str]
     capacities: dict[str, Capacity] = field(default_factory=dict[str, Capacity])
     plain: dict[str, list[Result]] = field(default_factory=dict[str, list[Result]])
     tls: dict[str, list[Result]] = field(default_factory=dict[str, list[Result]])
+    hours: dict[str, Hour] = field(default_factory=dict[str, Hour])
 
     def __post_init__(self) -> None:
         for name in self.systems:
@@ -127,13 +133,22 @@ class Results:
             Claim("CPU, pass-through against stock: at most 1/12", cpu / stock_cpu, 1 / 12),
             Claim("CPU, pass-through against the fastest floor", cpu / self.cpu(floor, tls=tls), 2.5),
             Claim("CPU, transcoding against stock: at most 1/7", transcoding_cpu / stock_cpu, 1 / 7),
-            Claim("added delay, pass-through, median in ms", self._delay(passed, "in_p50_ms", tls), 0.6),
-            Claim("added delay, pass-through, p99 in ms", self._delay(passed, "in_p99_ms", tls), 5.0),
+            Claim("added delay, pass-through, slower way, p50 in ms", self._delay(passed, "p50", tls), 0.6),
+            Claim("added delay, pass-through, slower way, p99 in ms", self._delay(passed, "p99", tls), 5.0),
             Claim("barge-in to clear, pass-through, p99 in ms", self._clear(passed, tls), 2.0),
             Claim("barge-in to clear, transcoding, p99 in ms", self._clear(transcoded, tls), 2.0),
             Claim("delay of transcoding's filters, each direction, in ms", filter_delay_ms(), 3.0),
             Claim("memory for each call in MB", self._memory(passed, transcoded, tls), 0.5),
         ]
+        if not tls:
+            claims += [
+                Claim(
+                    f"{name}, MB that an hour's call adds after 10 minutes",
+                    hour.growth_kb / 1000,
+                    FLAT_MB,
+                )
+                for name, hour in self.hours.items()
+            ]
         if self.capacities and not tls:
             carried = self.calls(passed)
             claims[:0] = [
@@ -163,6 +178,7 @@ class Results:
                 name: {"calls": capacity.calls, "at_least": capacity.at_least}
                 for name, capacity in self.capacities.items()
             },
+            "an_hours_call": {name: asdict(hour) for name, hour in self.hours.items()},
             "rounds": {name: [result.told() for result in self.plain[name]] for name in self.systems},
             "rounds_with_tls": {name: [result.told() for result in self.tls[name]] for name in self.systems},
         }
@@ -182,8 +198,13 @@ class Results:
         cpu = self.cpu(system)
         return cpu if math.isfinite(cpu) else math.inf
 
-    def _delay(self, system: str, name: str, tls: bool) -> float:
-        return self.figure(system, lambda result: getattr(result.many, name), tls=tls)
+    def _delay(self, system: str, quantile: str, tls: bool) -> float:
+        """Return the added delay of the slower of both ways."""
+
+        def slower(result: Result) -> float:
+            return max(getattr(result.many, f"{way}_{quantile}_ms") for way in ("in", "out"))
+
+        return self.figure(system, slower, tls=tls)
 
     def _clear(self, system: str, tls: bool) -> float:
         return self.figure(system, lambda result: result.cut_in.clear_p99_ms, tls=tls)

@@ -6,7 +6,7 @@ It is kept as the telephone carries it, 8 kHz in mu-law, which is a sixth of a s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -54,19 +54,24 @@ class CallerAudio:
             ValueError: Its payload is not base64.
         """
         audio = packet.audio
-        if packet.audio_format is not self._format and packet.audio_format != self._format:
-            self._packets.clear()
-            self._kept_ms = 0.0
-            self._format = packet.audio_format
-            self._kept_format = PCMU_8K if _can_be_told_in_8_khz(self._format) else self._format
-        self._ends_ms += self._format.duration_ms(len(audio))
-        if self._kept_format is not self._format:
-            audio = _every_nth(audio, self._format.sample_rate // PCMU_8K.sample_rate)
+        audio_format = packet.audio_format
+        self._ends_ms += audio_format.duration_ms(len(audio))
+        if audio_format not in (self._format, self._kept_format):
+            self._begin(audio_format)
+        if audio_format is not self._kept_format and audio_format != self._kept_format:
+            audio = _every_nth(audio, audio_format.sample_rate // self._kept_format.sample_rate)
         self._kept_ms += self._kept_format.duration_ms(len(audio))
         self._packets.append(audio)
         while self._kept_ms > MAX_HELD_MS:
             self._drop_oldest()
             self.dropped += 1
+
+    def _begin(self, audio_format: AudioFormat) -> None:
+        """Keep audio of a session's format from now on; there is one such format in a call."""
+        self._packets.clear()
+        self._kept_ms = 0.0
+        self._format = audio_format
+        self._kept_format = PCMU_8K if _can_be_told_in_8_khz(audio_format) else audio_format
 
     def heard_of(self) -> None:
         """Note a sign of life of the server's: had the caller begun to speak before, it would have told."""
@@ -80,9 +85,13 @@ class CallerAudio:
             self._forget(audio_start_ms)
 
     def ended(self, audio_end_ms: float | None = None) -> list[EncodedAudio]:
-        """Note where a turn ends, None for here; return its audio, which is not kept any more."""
+        """Note where a turn ends, None for here; return its audio, which is not kept here any more.
+
+        It is as it was kept; `given` turns it into what a session takes.
+        """
         self._speaking = False
-        return self._given(self._forget(self._ends_ms if audio_end_ms is None else audio_end_ms))
+        turn = self._forget(self._ends_ms if audio_end_ms is None else audio_end_ms)
+        return [EncodedAudio(audio=audio, audio_format=self._kept_format) for audio in turn]
 
     def clear(self) -> None:
         """Forget everything."""
@@ -92,19 +101,19 @@ class CallerAudio:
 
     def put_back(self, turn: list[EncodedAudio]) -> None:
         """Keep a turn's audio again, before what is kept now."""
-        later = self._given(self._packets)
+        later = self._kept()
         self.clear()
         for packet in [*turn, *later]:
             self.hold(packet)
 
     def restart(self) -> Iterator[EncodedAudio]:
         """Give out what a new session has to be sent, in order; it stays kept."""
-        kept = self._given(self._packets)
+        kept = self._kept()
         self.clear()
         self._ends_ms = 0.0
-        for packet in kept:
+        for packet, given in zip(kept, self.given(kept), strict=True):
             self.hold(packet)
-            yield packet
+            yield given
 
     def is_quiet(self, duration_ms: float) -> bool:
         """Whether the last so many milliseconds were kept, and hold no speech."""
@@ -141,12 +150,16 @@ class CallerAudio:
         self._kept_ms -= self._kept_format.duration_ms(len(audio))
         return audio
 
-    def _given(self, packets: Iterable[bytes]) -> list[EncodedAudio]:
-        """Return packets in the session's format."""
-        if self._kept_format is not self._format:
-            up = StreamResampler(PCMU_8K.sample_rate, self._format.sample_rate)
-            packets = [up.resample(decode_mulaw(audio)) for audio in packets]
-        return [EncodedAudio(audio=audio, audio_format=self._format) for audio in packets]
+    def given(self, packets: Sequence[EncodedAudio]) -> Sequence[EncodedAudio]:
+        """Return packets that were kept in the session's format."""
+        if self._kept_format == self._format:
+            return packets
+        up = StreamResampler(self._kept_format.sample_rate, self._format.sample_rate)
+        pcm = [up.resample(decode_mulaw(packet.audio)) for packet in packets]
+        return [EncodedAudio(audio=audio, audio_format=self._format) for audio in pcm]
+
+    def _kept(self) -> list[EncodedAudio]:
+        return [EncodedAudio(audio=audio, audio_format=self._kept_format) for audio in self._packets]
 
 
 def _can_be_told_in_8_khz(audio_format: AudioFormat) -> bool:

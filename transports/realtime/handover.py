@@ -53,8 +53,8 @@ class Handover:
         detects_turns: bool,
         holding_phrase: EncodedAudio | None = None,
     ) -> None:
-        self.history = History()
         self.audio = CallerAudio(detects_turns=detects_turns)
+        self.history = History(self.audio.given)
         self._dialogue = dialogue
         self._speech = speech
         self._caller = caller

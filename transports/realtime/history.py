@@ -6,7 +6,7 @@ stopped, an item of the bot's from its first audio on, a tool call, its output, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..frames import BotTurnFrame, EncodedAudio, ToolCallFrame
@@ -79,10 +79,22 @@ class _Told:
 Entry = CallerSaid | BotSaid | ToolCallFrame | ToolAnswered | AuthorTold
 
 
-class History:
-    """The entries, and what the present session was told of them."""
+Packets = Sequence[EncodedAudio]
 
-    def __init__(self) -> None:
+
+def _as_they_are(packets: Packets) -> Packets:
+    return packets
+
+
+class History:
+    """The entries, and what the present session was told of them.
+
+    Args:
+        given: Turns packets of a turn's audio, as they were kept, into what a session takes.
+    """
+
+    def __init__(self, given: Callable[[Packets], Packets] = _as_they_are) -> None:
+        self._given = given
         self._entries: list[Entry] = []
         self._bots: dict[str, BotSaid] = {}
         self._told: dict[str, _Told] = {}
@@ -157,7 +169,7 @@ class History:
                 case CallerSaid(text="") | AuthorTold(text=""):
                     continue
                 case CallerSaid(text=None, audio=audio) if audio:
-                    sound = EncodedAudio(audio=b"".join(packet.audio for packet in audio))
+                    sound = EncodedAudio(audio=b"".join(packet.audio for packet in self._given(audio)))
                     yield add_spoken_message(sound.payload, entry_id)
                 case CallerSaid(text=text):
                     yield add_message("user", text or INAUDIBLE, entry_id)
