@@ -49,9 +49,11 @@ JOURNALED_FRAMES = (CallEventFrame, ErrorFrame, *SPEAKING_EVENTS)
 class Journal:
     """Writes a call's events to a file, each as soon as the disk's thread gets to it.
 
-    Nothing here waits for the disk. Events that could not be written, because the disk was full or far too
-    slow, are counted, and the next line that can be written is ``events_lost`` with their number. A later
-    generation of the call continues the file and its time.
+    Nothing here waits for the disk. When the process is killed, the events of its last 20 ms are lost, or
+    what a slow disk has yet to take (`disk.GATHER_S`); what was written stays unless the machine goes down.
+    Events that could not be written, because the disk was full or far too slow, are counted, and the next line
+    that can be written is ``events_lost`` with their number. A later generation of the call continues the file
+    and its time.
 
     Args:
         path: The file; created with mode 0600, its missing folders with 0700.

@@ -83,6 +83,8 @@ class StereoWavWriter:
             self.samples = max(0, status.st_size - _HEADER.size) // FRAME_SIZE
             self._check_header(os.pread(self._descriptor, _HEADER.size, 0))
             self._write_header()
+            # A killed writer may have left a part of a sample, which would be heard in the silence after it.
+            os.ftruncate(self._descriptor, _HEADER.size + self.samples * FRAME_SIZE)
         except BaseException:
             os.close(self._descriptor)
             raise

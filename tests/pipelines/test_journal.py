@@ -4,6 +4,8 @@ import asyncio
 import errno
 import json
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +57,30 @@ TOOL_CALL = ToolCalledFrame(
     outcome="ok",
     duration_ms=12.4,
 )
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from callpipe.pipelines.journal import Journal
+journal = Journal(Path(sys.argv[1]), call_id="c")
+for number in range(1_000_000):
+    journal.write("tick", number=number)
+    print(time.monotonic(), flush=True)
+    time.sleep(0.002)
+"""
+
+
+def test_a_killed_process_has_written_all_but_its_last_moments(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    program = [sys.executable, "-W", "ignore", "-c", KILLED, str(path)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as writing:
+        assert writing.stdout is not None
+        times = [float(writing.stdout.readline()) for _ in range(300)]
+        writing.kill()
+        times += [float(line) for line in writing.stdout.readlines()]
+    *_, last = read_journal(path)
+    assert times[-1] - times[last["number"]] <= 0.1, "40 ms, and as much for a busy machine"
 
 
 class Clock:

@@ -5,6 +5,7 @@ import base64
 import os
 import subprocess
 import sys
+import time
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -191,6 +192,32 @@ def test_at_most_200_ms_are_missing_when_the_process_is_killed(tmp_path: Path) -
     missing_ms = len(sent) * 20 - len(samples) / 8
     assert 0 <= missing_ms <= 200
     assert (samples[:, 0] == 32_124).all()
+
+
+def killed_recorder(path: Path, packets: int) -> tuple[float, float]:
+    """Record in a process of its own and kill it; return when the first and the last packet came."""
+    program = [sys.executable, "-W", "ignore", __file__, str(path)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as recording:
+        assert recording.stdout is not None
+        times = [time.monotonic() for _ in range(packets) if recording.stdout.readline()]
+        recording.kill()
+    return times[0], times[-1]
+
+
+def test_the_next_process_goes_on_where_a_killed_one_was_and_the_gap_is_silence(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    first_began, first_ended = killed_recorder(path, 50)
+    damaged = path.read_bytes()
+    path.write_bytes(damaged[:40] + b"\0\0\0\0" + damaged[44:-3])  # killed within the header, and a sample
+    changed_at = path.stat().st_mtime_ns
+    os.utime(path, ns=(changed_at, changed_at - round((time.monotonic() - first_ended) * 1e9)))
+    second_began, second_ended = killed_recorder(path, 50)
+    spoken, gap, again = runs(path)
+    assert (spoken[1], gap[1:], again[1]) == (32_124, (0, 0), 32_124)
+    placed_s = (spoken[0] + gap[0]) / 8_000
+    assert placed_s == pytest.approx(second_began - first_began, abs=0.1)
+    lasts_s = sum(samples for samples, _, _ in (spoken, gap, again)) / 8_000
+    assert lasts_s == pytest.approx(second_ended - first_began, abs=0.2), "the end was killed too"
 
 
 async def record_in_real_time(path: Path) -> None:
