@@ -2,7 +2,20 @@
 
 from .bot import Bot
 from .call import Call, Parties
+from .fallback import LetRing, SaySentence, TransferTo, Voicemail
 from .pipeline import Pipeline
 from .ready_made import passthrough_call, realtime_call, recorder
 
-__all__ = ["Bot", "Call", "Parties", "Pipeline", "passthrough_call", "realtime_call", "recorder"]
+__all__ = [
+    "Bot",
+    "Call",
+    "LetRing",
+    "Parties",
+    "Pipeline",
+    "SaySentence",
+    "TransferTo",
+    "Voicemail",
+    "passthrough_call",
+    "realtime_call",
+    "recorder",
+]

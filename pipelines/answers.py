@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
 from bandwidth.models.bxml import (  # pyright: ignore[reportMissingTypeStubs]  it ships none
     Hangup,
+    PhoneNumber,
+    Record,
     Redirect,
+    Ring,
+    SipUri,
     SpeakSentence,
     StartStream,
     StopStream,
+    Transfer,
 )
 from bandwidth.models.bxml.verb import Verb  # pyright: ignore[reportMissingTypeStubs]
 
 from callpipe.transports.bandwidth.bxml import to_bxml
 
+from .fallback import LetRing, SaySentence, Step, TransferTo, Voicemail
 from .ongoing import Generation, OngoingCall
 from .settings import ServingSettings
+
+Chain = Literal["fallback", "busy"]
+"""A bot's two chains of steps."""
 
 RECORDING_NOTICE = "This call may be recorded."
 
@@ -53,9 +66,17 @@ def stream(
             redirect_url=f"{serving.public_url}{path}/continue",
             username=user,
             password=generation.webhook_password,
+            **_elsewhere(serving, call.bot),
         ),
     ]
     return to_bxml(verbs)
+
+
+def _elsewhere(serving: ServingSettings, bot: str) -> dict[str, str]:
+    """Return what a Redirect says of the document that stands in when nobody of ours answers."""
+    if serving.fallback_url is None:
+        return {}
+    return {"redirect_fallback_url": f"{serving.fallback_url}/{bot}.xml", "redirect_fallback_method": "GET"}
 
 
 def hang_up() -> str:
@@ -63,6 +84,64 @@ def hang_up() -> str:
     return to_bxml([Hangup()])
 
 
-def apology(sentence: str) -> str:
-    """Return the BXML that says a sentence and ends the call."""
-    return to_bxml([SpeakSentence(sentence), Hangup()])
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Where the carrier tells what became of a chain's steps.
+
+    Attributes:
+        url: The chain's URL; a step's number, from 0, comes behind it.
+        serving: The credentials it brings: the application's, because it may tell of a call that is over.
+    """
+
+    url: str
+    serving: ServingSettings
+
+
+def told_of(serving: ServingSettings, bot: str, name: Chain) -> Told:
+    """Return where the carrier tells of the steps of one of a bot's chains."""
+    return Told(f"{serving.public_url}/bandwidth/{bot}/{name}", serving)
+
+
+def fallback(steps: Sequence[Step], told: Told | None = None, *, first: int = 0) -> str:
+    """Return the BXML of a fallback chain; when all its steps are done, the call ends.
+
+    Where nobody is told, as in a document on another host, the step after a transfer follows also when it was
+    answered and the callee has hung up first.
+
+    Args:
+        steps: The chain.
+        told: Where the carrier tells what became of a transfer, and asks what follows; and of a voicemail.
+        first: The number of the step to begin with.
+    """
+    verbs: list[Verb] = []
+    for number, step in enumerate(steps[first:], first):
+        verbs += _verbs(step, number, told)
+        if isinstance(step, TransferTo) and told is not None:
+            break  # the carrier asks what follows
+    else:
+        verbs.append(Hangup())
+    return to_bxml(verbs)
+
+
+def _verbs(step: Step, number: int, told: Told | None) -> Sequence[Verb]:
+    transfer_told: dict[str, Any] = {}
+    record_told: dict[str, Any] = {}
+    if told is not None:
+        serving, url = told.serving, f"{told.url}/{number}"
+        credentials: dict[str, Any] = {
+            "username": serving.webhook_username,
+            "password": serving.webhook_password,
+        }
+        transfer_told = {"transfer_complete_url": url, **credentials}
+        record_told = {"record_complete_url": url, "recording_available_url": url, **credentials}
+    match step:
+        case SaySentence(text=text):
+            return [SpeakSentence(text)]
+        case LetRing(duration_s=duration_s):
+            return [Ring(duration=duration_s, answer_call=number > 0)]
+        case TransferTo(target=target, ring_s=ring_s):
+            callee = PhoneNumber(target) if target.startswith("+") else SipUri(target)
+            return [Transfer(transfer_to=[callee], call_timeout=f"{ring_s:g}", **transfer_told)]
+        case Voicemail():
+            record = Record(max_duration=step.max_s, silence_timeout=str(step.silence_s), **record_told)
+            return [SpeakSentence(step.prompt), record]

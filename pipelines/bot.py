@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from .bot_faults import loading_error
 from .bot_profile import BotProfile
 from .errors import BotLoadError
+from .fallback import Steps, chain
 
 if TYPE_CHECKING:
     from .call import Call
@@ -27,12 +28,15 @@ class Bot:
 
     Args:
         name: Part of the bot's webhook URLs: lower-case letters, digits and hyphens.
-        apology: What the carrier says before it hangs up when the bot can't go on.
+        apology: What the carrier says before it hangs up when the bot can't go on and has no `fallback`.
+        fallback: What callers get when the bot can't go on: sentences, `TransferTo`, `Voicemail`, in this
+            order; then the carrier hangs up. None for the apology alone.
+        busy: What a caller too many gets: sentences, `LetRing`, `TransferTo`, `Voicemail`; None for `fallback`.
         max_call_s: The longest a call may last, in seconds; then it is ended.
         max_calls: How many calls the bot takes at a time, over all its processes; None without a limit.
 
     Raises:
-        ValueError: The name can't be part of a URL.
+        ValueError: The name can't be part of a URL, or a fallback has no step, or no sentence that can be said.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class Bot:
         name: str,
         *,
         apology: str = "Sorry, we can't take your call right now. Please try again later.",
+        fallback: Steps | None = None,
+        busy: Steps | None = None,
         max_call_s: float = 2 * 60 * 60,
         max_calls: int | None = None,
     ) -> None:
@@ -47,6 +53,8 @@ class Bot:
             raise ValueError(f"{name!r} is no name of a bot: use lower-case letters, digits and hyphens")
         self.name = name
         self.apology = apology
+        self.fallback = chain(apology if fallback is None else fallback)
+        self.busy = self.fallback if busy is None else chain(busy)
         self.max_call_s = max_call_s
         self.max_calls = max_calls
         self.version = "unversioned"
@@ -58,7 +66,7 @@ class Bot:
     @property
     def profile(self) -> BotProfile:
         """What a webhook server has to know of the bot."""
-        return BotProfile(self.name, self.version, self.apology, self.max_calls)
+        return BotProfile(self.name, self.version, self.fallback, self.max_calls, self.busy)
 
     def pipeline(self, build: Callable[[Call], Pipeline]) -> Callable[[Call], Pipeline]:
         """Make `build` the function that makes each call's pipeline."""

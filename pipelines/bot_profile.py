@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from .fallback import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,11 +14,13 @@ class BotProfile:
     Attributes:
         name: Part of its webhook URLs.
         version: A hash of the bot file's content.
-        apology: What the carrier says before it hangs up when the bot can't go on.
+        fallback: What callers get when the bot can't go on.
         max_calls: How many calls it takes at a time; None without a limit of its own.
+        busy: What a caller too many gets; nothing is what `fallback` is.
     """
 
     name: str
     version: str
-    apology: str
+    fallback: tuple[Step, ...] = field(repr=False)
     max_calls: int | None = None
+    busy: tuple[Step, ...] = field(default=(), repr=False)

@@ -77,6 +77,18 @@ class CallRecords:
             logger.error("call {}: its conversation can't be restored: {}", call_id, failure)
             return Restored()
 
+    def note(self, call_id: str, event: str, **fields: object) -> None:
+        """Write an event into the journal of a call that may be over; nothing where the call has no journal."""
+        path = self.folder(call_id) / "journal.jsonl"
+
+        def write() -> None:
+            if path.exists():
+                journal = Journal(path, call_id=call_id, clock=self._clock)
+                journal.write(event, at=None, **fields)
+                journal.close()
+
+        _on_disk(call_id, write)
+
     def begin(self, bot: BotProfile, ongoing: OngoingCall, *, recorded: bool) -> Journal:
         """Begin a call's journal and enter the call into the index."""
         folder = self.folder(ongoing.call_id)

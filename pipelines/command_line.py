@@ -18,6 +18,7 @@ from callpipe.transports.audio.formats import AudioFormat
 from callpipe.transports.errors import CallpipeError
 
 from . import emulate
+from .answers import fallback
 from .bot import load_bot
 from .call_index import CallIndex
 from .drawing import draw as draw_pipeline
@@ -134,6 +135,12 @@ def reload(bot: Annotated[str, typer.Argument(help="The bot's name.")]) -> None:
     """Have new calls answered by a bot's file as it is now; calls that go on end as they began."""
     version = asyncio.run(ask_to_reload(load_settings().data_dir, bot))
     console.print(f"{bot} {version} takes new calls.")
+
+
+@app.command(name="fallback-bxml")
+def fallback_bxml(bot_file: Annotated[Path, typer.Argument(metavar="BOTFILE")]) -> None:
+    """Print a bot's fallback as BXML, to be put on another host at CALLPIPE_FALLBACK_URL/<bot>.xml."""
+    typer.echo(fallback(load_bot(bot_file).fallback))
 
 
 @app.command()

@@ -13,12 +13,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from callpipe.transports.bandwidth.webhooks import RecordingWebhook, Webhook
 from callpipe.transports.websocket import UpgradeRequest
 
 from . import answers
+from .answers import Chain
 from .bot_profile import BotProfile
 from .call_records import CallRecords
 from .errors import AdmissionError
+from .fallback import Step
 from .journal import Journal
 from .ongoing import Apologise, Generation, HangUp, OngoingCall, OngoingCalls
 from .ongoing_store import OngoingStore
@@ -32,6 +35,12 @@ CLOSING_S = 10.0
 
 ORPHANED_S = 120.0
 """A call whose last pipeline ended so long ago, and of which the carrier says nothing, is over."""
+
+ANSWERED_AND_OVER = "hangup"
+"""The cause of a transfer that somebody has answered and that has ended.
+
+Source: dev.bandwidth.com/docs/voice/webhooks/transferComplete.
+"""
 
 _MEDIA_PATH = re.compile(r"/bandwidth/([^/?]+)/media")
 
@@ -145,6 +154,25 @@ class Exchange(ABC):
         """Write down what the carrier tells of a media stream."""
         if connected := self.find(call_id):
             connected.journal.write("stream_event", type=event, cause=cause)
+
+    def step_done(self, bot: str, chain: Chain, step: int, told: Webhook) -> str:
+        """Write down what became of a step of a fallback chain; return what follows it.
+
+        Args:
+            bot: The bot's name.
+            chain: Which of its chains.
+            step: The step's number, from 0.
+            told: The carrier's webhook: a transfer is complete, or a recording is; the call may be over.
+        """
+        steps = _steps(self._profile(bot), chain)
+        if isinstance(told, RecordingWebhook):
+            fields = {"recording_id": told.recording_id, "duration": told.duration, "status": told.status}
+            self._records.note(told.call_id, "voicemail", **fields)
+        else:
+            self._records.note(told.call_id, "fallback_transfer", cause=told.cause)
+            if told.cause == ANSWERED_AND_OVER:
+                return answers.hang_up()
+        return answers.fallback(steps, answers.told_of(self._serving, bot, chain), first=step + 1)
 
     async def disconnected(self, call_id: str, cause: str) -> None:
         """The carrier says that a call is over: nothing of it stays."""
@@ -288,7 +316,7 @@ class Exchange(ABC):
                 self.ongoing.restore([ongoing])
             else:
                 journal = self._records.journal(ongoing)
-                profile = self._runs.bot(ongoing.bot) or BotProfile(ongoing.bot, "unknown", "")
+                profile = self._runs.bot(ongoing.bot) or BotProfile(ongoing.bot, "unknown", ())
                 self._calls[ongoing.call_id] = ConnectedCall(ongoing, profile, journal)
 
     async def _answered(
@@ -303,20 +331,20 @@ class Exchange(ABC):
 
     async def _open(self, connected: ConnectedCall) -> str:
         if self._runs.budget_spent:
-            return _apology(connected, "the day's budget is spent")
+            return self._fallback(connected, "the day's budget is spent")
         if self._draining or not self._runs.has_room(connected.bot.name):
-            return _apology(connected, "one call too many")
+            return self._fallback(connected, "one call too many", "busy")
         notice = answers.RECORDING_NOTICE if self._settings.recording is Recording.ANNOUNCE else None
         return await self._stream(connected, connected.ongoing.open_generation(self._clock()), notice)
 
     async def _next(self, connected: ConnectedCall) -> str:
         if connected.ongoing.intent is None and not self._resuming:
-            return _apology(connected, "the server stopped")
+            return self._fallback(connected, "the server stopped")
         match connected.ongoing.next_step(self._clock()):
             case HangUp():
                 return answers.hang_up()
             case Apologise(reason):
-                return _apology(connected, reason)
+                return self._fallback(connected, reason)
             case Generation() as generation:
                 connected.journal.write("resumed", generation=generation.number)
                 self._runs.abandon(connected.ongoing)
@@ -329,8 +357,14 @@ class Exchange(ABC):
         if connected.ongoing.condemned:
             generation.wants(Apologise("runners die of this call"))
         if isinstance(generation.intent, Apologise):
-            return _apology(connected, generation.intent.reason)
+            return self._fallback(connected, generation.intent.reason)
         return answers.stream(self._serving, connected.ongoing, generation, notice=notice)
+
+    def _fallback(self, connected: ConnectedCall, reason: str, chain: Chain = "fallback") -> str:
+        """Give the caller what they get instead of the bot."""
+        bot = connected.bot
+        connected.journal.write("apologised", reason=reason)
+        return answers.fallback(_steps(bot, chain), answers.told_of(self._serving, bot.name, chain))
 
     async def _unasked(self, connected: ConnectedCall, generation: int) -> str | None:
         """Return what `/continue` would be answered, when nobody has asked and somebody should have."""
@@ -343,9 +377,8 @@ class Exchange(ABC):
         return await self.continues(ongoing.call_id, generation)
 
 
-def _apology(connected: ConnectedCall, reason: str) -> str:
-    connected.journal.write("apologised", reason=reason)
-    return answers.apology(connected.bot.apology)
+def _steps(bot: BotProfile, chain: Chain) -> tuple[Step, ...]:
+    return (bot.busy or bot.fallback) if chain == "busy" else bot.fallback
 
 
 def _basic_credentials(authorization: str) -> tuple[str, str]:

@@ -10,13 +10,14 @@ from types import FrameType
 from typing import Annotated
 
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 
 from callpipe.transports.bandwidth.errors import MalformedWebhookError
 from callpipe.transports.bandwidth.webhooks import Webhook, parse_webhook
 
+from .answers import Chain
 from .errors import SettingsError
 from .exchange import Exchange
 from .parties import Parties
@@ -28,6 +29,7 @@ MAX_WEBHOOK_BYTES = 256 * 1024
 START_DEADLINE_S = 10.0
 
 _basic = HTTPBasic(realm="callpipe")
+StepNumber = Annotated[int, Path(ge=0)]
 Credentials = Annotated[HTTPBasicCredentials, Depends(_basic)]
 
 
@@ -65,6 +67,14 @@ class CarrierWebhooks:
         self._generation(told, credentials)
         self._exchange.stream_event(told.call_id, told.event_type, told.cause)
         return Response(status_code=204)
+
+    async def step_done(
+        self, bot: str, chain: Chain, step: StepNumber, request: Request, credentials: Credentials
+    ) -> Response:
+        """A transfer or a voicemail of a fallback chain is over: what now?"""
+        self._check_application(credentials)
+        told = await self._told(bot, request)
+        return _bxml(self._exchange.step_done(bot, chain, step, told))
 
     async def disconnect(self, bot: str, request: Request, credentials: Credentials) -> Response:
         """A call is over."""
@@ -118,6 +128,7 @@ def create_app(exchange: Exchange, settings: Settings) -> FastAPI:
     app.add_api_route("/bandwidth/{bot}/continue", webhooks.continues, methods=["POST"])
     app.add_api_route("/bandwidth/{bot}/stream", webhooks.stream, methods=["POST"])
     app.add_api_route("/bandwidth/{bot}/disconnect", webhooks.disconnect, methods=["POST"])
+    app.add_api_route("/bandwidth/{bot}/{chain}/{step}", webhooks.step_done, methods=["POST"])
     app.add_api_route("/health", webhooks.health, methods=["GET"])
     return app
 

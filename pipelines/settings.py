@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     )
 
     public_url: HttpUrl | None = _variable("CALLPIPE_PUBLIC_URL", None)
+    fallback_url: HttpUrl | None = _variable("CALLPIPE_FALLBACK_URL", None)
     webhook_username: str | None = _variable("CALLPIPE_WEBHOOK_USERNAME", None)
     webhook_password: Annotated[SecretStr, AfterValidator(_long_enough)] | None = _variable(
         "CALLPIPE_WEBHOOK_PASSWORD", None
@@ -121,7 +122,12 @@ class Settings(BaseSettings):
                 "the carrier needs the server's public URL and the credentials of its webhooks",
                 *missing,
             )
-        return ServingSettings(self.public_url, self.webhook_username, self.webhook_password.get_secret_value())
+        return ServingSettings(
+            self.public_url,
+            self.webhook_username,
+            self.webhook_password.get_secret_value(),
+            self.fallback_url,
+        )
 
     def api_key(self) -> str:
         """Return the model's API key.
@@ -142,11 +148,13 @@ class ServingSettings:
         public_url: Where the carrier reaches the server, without a slash at the end.
         webhook_username: HTTP Basic user of the carrier's webhooks.
         webhook_password: Its password.
+        fallback_url: Where on another host each bot's static fallback is, as ``<bot>.xml``; None for nowhere.
     """
 
     public_url: str
     webhook_username: str
     webhook_password: str = field(repr=False)
+    fallback_url: str | None = None
 
     @property
     def media_url(self) -> str:

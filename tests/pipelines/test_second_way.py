@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from callpipe.pipelines import Bot, Call, Parties, Pipeline, answers
 from callpipe.pipelines.call_records import CallRecords
 from callpipe.pipelines.errors import SettingsError
+from callpipe.pipelines.fallback import chain
 from callpipe.pipelines.journal import Journal
 from callpipe.pipelines.ongoing import OngoingCall
 from callpipe.pipelines.second_way import SecondWay, voice_api
@@ -191,7 +192,7 @@ def test_an_apology_the_carrier_does_not_come_for_is_brought(tmp_path: Path) -> 
     async def test(desk: Desk) -> None:
         await desk.calls("failing")
         await asyncio.sleep(2.2)
-        assert desk.call.documents == [answers.apology("We are sorry & ashamed.")]
+        assert desk.call.documents == [answers.fallback(chain("We are sorry & ashamed."))]
         assert await desk.switchboard.continues("c-1", 1) == desk.call.documents[0]
 
     at_desk(tmp_path, test)
