@@ -25,9 +25,10 @@ check: $(INSTALLED)  ## lint, format, types, layers
 reliability: $(INSTALLED)  ## hold every call that a failing model can cost, and write the tables anew
 	$(VENV)/bin/callpipe rehearse --into README.md --into docs/reliability.md
 
-endurance: $(INSTALLED)  ## 10,000 sequences of what a server, a line and a bot may do to a session: half an hour
-	CALLPIPE_EVENT_SEQUENCES=10000 $(VENV)/bin/pytest -q -n 2 --timeout 7200 \
-		tests/transports/realtime/test_session_rules.py tests/transports/realtime/test_session_losses.py
+endurance: $(INSTALLED)  ## 10,000 sequences of events of a session, faults at 900 moments of a call: half an hour
+	CALLPIPE_EVENT_SEQUENCES=10000 CALLPIPE_SWEPT_MOMENTS=100 $(VENV)/bin/pytest -q -n 2 --dist worksteal --timeout 7200 \
+		tests/transports/realtime/test_session_rules.py tests/transports/realtime/test_session_losses.py \
+		tests/pipelines/test_rehearsal_sweep.py
 
 bench: $(INSTALLED) $(VENV)/installed-bench  ## against stock pipecat, a bare bridge and floors; see tests/bench/README.md
 	$(VENV)/bin/python tests/bench/run.py $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON)) $(if $(PLOT),--plot $(PLOT))

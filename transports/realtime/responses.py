@@ -38,6 +38,11 @@ GO_ON = Wish()
 """A response that goes on with the conversation."""
 
 
+def greet_with(greeting: str) -> str:
+    """Return the instructions of the response that greets; they stand in for the session's in it."""
+    return f"Greet the caller. Say exactly this, and nothing else: {greeting}"
+
+
 def say_exactly(text: str) -> str:
     """Return the instructions of a response that says `text` and nothing else."""
     return f"Say exactly this, in one go, and nothing else: {text}"

@@ -26,16 +26,10 @@ from .happenings import CallerCutIn, CallerStarted, Happening, Reactions, Sessio
 from .listening import COMMIT_REFUSED, Listening
 from .opening import Opened
 from .pace import Pace
-from .responses import Wish
+from .responses import Wish, greet_with
 from .resuming import changed, go_on_wish, take_up
 from .settings import RealtimeSettings, ServerVad
 from .steering import Steering
-
-
-def greeting_instructions(greeting: str) -> str:
-    """Return the instructions of the response that greets; they stand in for the session's in it."""
-    return f"Greet the caller. Say exactly this, and nothing else: {greeting}"
-
 
 PRERECORDED_GREETING = "greeting"
 """The item id of a greeting that no model makes."""
@@ -80,7 +74,7 @@ class RealtimeSession:
         self._speech = BotSpeech(settings.audio_format, self.outbox, pace or Pace())
         self._dialogue = Dialogue(self.outbox)
         if greeting:
-            self._dialogue.responses.want_first(Wish(greeting_instructions(greeting), greeting))
+            self._dialogue.responses.want_first(Wish(greet_with(greeting), greeting))
         self._steering = Steering(self._dialogue, self._caller, self.outbox)
         self._times = AnswerTimes(vad.silence_duration_ms if isinstance(vad, ServerVad) else 0.0)
         self._handover = Handover(
