@@ -26,7 +26,7 @@ reliability: $(INSTALLED)  ## hold every call that a failing model can cost, and
 	$(VENV)/bin/callpipe rehearse --into README.md --into docs/reliability.md
 
 endurance: $(INSTALLED)  ## 10,000 sequences of events of a session, faults at 900 moments of a call: half an hour
-	CALLPIPE_EVENT_SEQUENCES=10000 CALLPIPE_SWEPT_MOMENTS=100 $(VENV)/bin/pytest -q -n 2 --dist worksteal --timeout 7200 \
+	EVENT_SEQUENCES=10000 SWEPT_MOMENTS=100 $(VENV)/bin/pytest -q -n 2 --dist worksteal --timeout 7200 \
 		tests/transports/realtime/test_session_rules.py tests/transports/realtime/test_session_losses.py \
 		tests/pipelines/test_rehearsal_sweep.py
 

@@ -24,7 +24,7 @@ from callpipe.transports.realtime.emulator import (
     SlowHandshake,
 )
 
-MOMENTS = int(os.environ.get("CALLPIPE_SWEPT_MOMENTS", "2"))
+MOMENTS = int(os.environ.get("SWEPT_MOMENTS", "2"))
 """At how many moments each fault strikes; ``make endurance`` tries more."""
 
 CALL_S = 33.0
