@@ -161,7 +161,7 @@ class CallLife:
             enable_rtvi=False,
             enable_turn_tracking=False,
             idle_timeout_secs=None,
-            observers=self._observers,
+            observers=[*self._observers, *self._pipeline.observers] if self._pipeline else self._observers,
             params=PipelineParams(audio_in_sample_rate=8000, audio_out_sample_rate=8000),
             processor_unusable_policy=ProcessorUnusablePolicy.END,
             setup_timeout_secs=self._deadlines.start_s,

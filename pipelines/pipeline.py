@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pipecat.observers.base_observer import BaseObserver
 from pipecat.pipeline.pipeline import Pipeline as StockPipeline
 from pipecat.processors.frame_processor import FrameProcessor
 
@@ -17,6 +18,7 @@ from callpipe.transports.errors import FormatMismatchError
 from callpipe.transports.lane import MediaProcessor
 
 from .errors import PipelineFormatError
+from .stock_formats import stock_formats
 
 _CONVERSIONS: tuple[tuple[tuple[str, Callable[[], MediaProcessor]], ...], ...] = (
     (("MulawDecoder()", MulawDecoder),),
@@ -52,14 +54,19 @@ class Joint:
 class Pipeline(StockPipeline):
     """Processors in the order in which audio flows: from the transport's input to its output.
 
-    Stock pipecat processors may stand anywhere; what they do to audio is not known, so they are taken to pass
-    it on as it is.
+    Stock pipecat processors may stand anywhere. Of those that say which audio they take, the joints are checked
+    too (see `stock_formats`); others are taken to pass audio on as it is.
+
+    Args:
+        processors: The processors.
+        observers: pipecat observers that watch this call's pipeline.
 
     Raises:
         PipelineFormatError: Two processors don't fit; the message names both and what to put between.
     """
 
-    def __init__(self, processors: Sequence[FrameProcessor]) -> None:
+    def __init__(self, processors: Sequence[FrameProcessor], *, observers: Sequence[BaseObserver] = ()) -> None:
+        self.observers = tuple(observers)
         self.joints = tuple(_joints(list(_flat(processors))))
         super().__init__(list(processors))
 
@@ -78,11 +85,8 @@ def _joints(processors: Sequence[FrameProcessor]) -> Iterator[Joint]:
     givers = {"caller": "the start of the pipeline", "bot": "the start of the pipeline"}
     for processor in processors:
         name = type(processor).__name__
-        if not isinstance(processor, MediaProcessor):
-            yield Joint(name, tracks, _what_a_stock_processor_misses(tracks))
-            continue
         try:
-            after = processor.formats(tracks)
+            after = _formats(processor, tracks)
         except FormatMismatchError as mismatch:
             raise _refusal(processor, mismatch, tracks, givers[mismatch.track]) from None
         if after.caller != tracks.caller:
@@ -90,7 +94,14 @@ def _joints(processors: Sequence[FrameProcessor]) -> Iterator[Joint]:
         if after.bot != tracks.bot:
             givers["bot"] = name
         tracks = after
-        yield Joint(name, tracks)
+        is_stock = not isinstance(processor, MediaProcessor)
+        yield Joint(name, tracks, _what_a_stock_processor_misses(tracks) if is_stock else "")
+
+
+def _formats(processor: FrameProcessor, tracks: Tracks) -> Tracks:
+    if isinstance(processor, MediaProcessor):
+        return processor.formats(tracks)
+    return stock_formats(processor, tracks)
 
 
 def _what_a_stock_processor_misses(tracks: Tracks) -> str:
@@ -103,7 +114,7 @@ def _what_a_stock_processor_misses(tracks: Tracks) -> str:
 
 
 def _refusal(
-    taker: MediaProcessor, mismatch: FormatMismatchError, tracks: Tracks, giver: str
+    taker: FrameProcessor, mismatch: FormatMismatchError, tracks: Tracks, giver: str
 ) -> PipelineFormatError:
     name = type(taker).__name__
     between = _what_fits_between(taker, tracks)
@@ -111,13 +122,13 @@ def _refusal(
     return PipelineFormatError(f"{name} does not fit behind {giver}: {mismatch}; {mend}", giver, name, between)
 
 
-def _what_fits_between(taker: MediaProcessor, tracks: Tracks) -> tuple[str, ...]:
+def _what_fits_between(taker: FrameProcessor, tracks: Tracks) -> tuple[str, ...]:
     for conversion in _CONVERSIONS:
         after = tracks
         try:
             for _, step in conversion:
                 after = step().formats(after)
-            taker.formats(after)
+            _formats(taker, after)
         except FormatMismatchError:
             continue
         return tuple(text for text, _ in conversion)

@@ -5,5 +5,15 @@ from .prerecorded import prerecorded
 from .realtime import RealtimeLLM
 from .recorder import Recorder
 from .resampler import Resampler
+from .stock_audio import AudioFilter, AudioMixer
 
-__all__ = ["MulawDecoder", "MulawEncoder", "RealtimeLLM", "Recorder", "Resampler", "prerecorded"]
+__all__ = [
+    "AudioFilter",
+    "AudioMixer",
+    "MulawDecoder",
+    "MulawEncoder",
+    "RealtimeLLM",
+    "Recorder",
+    "Resampler",
+    "prerecorded",
+]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import json
 import math
 import re
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
@@ -31,6 +33,9 @@ DEFAULT_FILLER_AFTER_MS = 1_200.0
 
 MAX_ATTEMPTS = 64
 """Runs of one tool at a time, over all calls of the process, those included that hang after their deadline."""
+
+Told = Callable[[str, str, Answer, float], Awaitable[None]]
+"""Takes what became of a tool call."""
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """What OpenAI takes as a function's name (API reference, `tools[].name`)."""
@@ -142,24 +147,31 @@ class Tool:
                 attempt.cancel()
         return self._told(attempt, context)
 
-    def function_schema(self) -> FunctionSchema:
+    def function_schema(self, told: Told | None = None) -> FunctionSchema:
         """Return the tool for pipecat's own LLM services: ``LLMContext(tools=[book.function_schema()])``.
 
         The handler it carries answers as `ToolRouter` does. pipecat's rules hold beside it: by default it
         cancels a tool when the caller cuts in.
+
+        Args:
+            told: Awaited with each call's id, its arguments as JSON text, its answer, and how long it took, in
+                ms.
         """
         return FunctionSchema(
             self.name,
             self.description,
             self.parameters["properties"],
             self.parameters["required"],
-            handler=self._answer_service,
+            handler=functools.partial(self._answer_service, told),
         )
 
-    async def _answer_service(self, params: FunctionCallParams) -> None:
+    async def _answer_service(self, told: Told | None, params: FunctionCallParams) -> None:
         """Answer a call that comes from one of pipecat's LLM services."""
         context = ToolContext(call_id=params.tool_call_id, tool_name=self.name, resources=params.app_resources)
-        answer = await self.answer(json.dumps(dict(params.arguments)), context)
+        arguments, began_at = json.dumps(dict(params.arguments)), time.monotonic()
+        answer = await self.answer(arguments, context)
+        if told is not None:
+            await told(params.tool_call_id, arguments, answer, (time.monotonic() - began_at) * 1000)
         result = json.loads(answer.output)
         if answer.ends_call:
             await params.result_callback(result, properties=FunctionCallResultProperties(run_llm=False))
