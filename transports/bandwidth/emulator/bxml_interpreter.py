@@ -215,12 +215,15 @@ def _stop_gather(element: Xml.Element, attributes: Attributes) -> StopGather:
 
 
 def _gather(element: Xml.Element, attributes: Attributes) -> Gather:
+    attributes.choice("input", "dtmf", "dtmf_speech")
+    attributes.skip("hints", "language", "partialResultCallback", "partialResultCallbackMethod")
+    attributes.skip("profanityFilter", "speechModel", "speechTimeout")
     return Gather(
         _following(attributes, "gather"),
         prompts=_prompts(element),
         terminating_digits=attributes.text("terminatingDigits", 12) or "",
         max_digits=int(attributes.number("maxDigits", 50, 1, 50)),
-        first_digit_timeout_s=attributes.number("firstDigitTimeout", 5, 1, 60),
+        first_digit_timeout_s=attributes.number("firstDigitTimeout", 5, 0, 60),
         inter_digit_timeout_s=attributes.number("interDigitTimeout", 5, 1, 60),
         repeat_count=int(attributes.number("repeatCount", 1, 1, 100)),
     )

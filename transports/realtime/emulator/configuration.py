@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from pydantic_core import PydanticCustomError
 
 from ...audio.formats import PCM_24K, PCMU_8K, AudioFormat, Encoding
@@ -73,6 +80,12 @@ class Transcription(Shape):
     keywords: list[str] | None = None
     prompt: str | None = None
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+    @model_serializer(mode="wrap")
+    def _told(self, told: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out what is not set: stock pipecat 1.14 falls silent over a field that it does not know."""
+        fields: dict[str, object] = told(self)
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 class ServerVad(Shape):
