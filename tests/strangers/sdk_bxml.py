@@ -17,7 +17,7 @@ from bandwidth.models.bxml import (  # pyright: ignore[reportMissingTypeStubs]  
     StopGather,
     StopStream,
 )
-from bandwidth.models.bxml import Response as Bxml
+from bandwidth.models.bxml import Response as Bxml  # pyright: ignore[reportMissingTypeStubs]  as above
 from fastapi import FastAPI, Request, Response, WebSocket
 
 app = FastAPI()
