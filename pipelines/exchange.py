@@ -231,7 +231,7 @@ class Exchange(ABC):
         connected = self.find(call_id)
         if connected is not None:
             connected.died.add(generation)
-            connected.ongoing.runner_died(alone=alone)
+            connected.ongoing.runner_died(self._clock(), alone=alone)
             connected.journal.write("runner_died", generation=generation, alone=alone)
             await self.changed(connected.ongoing)
         await self.generation_ended(call_id, generation, "runner died")

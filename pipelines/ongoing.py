@@ -23,6 +23,9 @@ MAX_UNSTARTED_GENERATIONS = 3
 MAX_DEATHS_ALONE = 2
 """A call with which so many runners died, each while it had no other call, gets the bot's apology."""
 
+INNOCENT_S = 60.0
+"""A runner that dies so long after a generation began did not die of how it began."""
+
 SUSPECT_DEATHS = 2
 """A call with which so many runners died goes on in a runner of its own."""
 
@@ -133,8 +136,13 @@ class OngoingCall:
         """Whether runners die of it, and no other is to be tried."""
         return self.deaths_alone >= MAX_DEATHS_ALONE
 
-    def runner_died(self, *, alone: bool) -> None:
-        """Note that a runner died with the call, and whether it had no other."""
+    def runner_died(self, now: float, *, alone: bool) -> None:
+        """Note that a runner died with the call, and whether it had no other.
+
+        A generation that had gone well for `INNOCENT_S` clears the call of earlier deaths.
+        """
+        if now - self.current.opened_at > INNOCENT_S:
+            self.deaths = self.deaths_alone = 0
         self.deaths += 1
         self.deaths_alone += alone
 

@@ -274,6 +274,7 @@ class Fleet:
             connection.runner.heard_at = self._clock()
             if isinstance(message, Beat):
                 connection.runner.beat = message
+                connection.runner.draining |= message.draining
             else:
                 self._told(connection.runner, message.held)
                 if isinstance(message, Prepared):
@@ -306,7 +307,7 @@ class Fleet:
                 generation.wants(held.intent)
             if news:
                 self._spawn(self._switching.changed(ongoing))
-        elif held.ended is None:
+        elif ongoing is None and held.ended is None:
             self._say(runner, End(held.call_id, "over"))
         if held.ended is not None:
             self._settle(held)

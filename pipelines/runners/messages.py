@@ -149,6 +149,7 @@ class Beat:
         lag_max_ms: The longest it ever was.
         rss_bytes: Its memory.
         spent_usd: What the calls that it runs have cost so far.
+        draining: It takes no further call.
     """
 
     live: int = 0
@@ -157,6 +158,7 @@ class Beat:
     lag_max_ms: float = 0.0
     rss_bytes: int = 0
     spent_usd: float = 0.0
+    draining: bool = False
     kind: Literal["beat"] = "beat"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import resource
 import socket
 import time
@@ -117,6 +118,7 @@ class Runner:
         self._calls: dict[str, OngoingCall] = {}
         self._preparing: dict[str, asyncio.Lock] = {}
         self._link: Link | None = None
+        self._draining = False
         self._lost = asyncio.Event()
         self._leaving = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -184,8 +186,7 @@ class Runner:
                 if ongoing := self._calls.get(call_id):
                     self._lives.abandon(ongoing)
             case End(call_id, reason):
-                if ongoing := self._calls.get(call_id):
-                    self._lives.end(ongoing, reason)
+                self._end(call_id, reason)
             case Drain(deadline_s):
                 self.drain(deadline_s)
             case Spent(today_usd):
@@ -198,7 +199,17 @@ class Runner:
             load = self._lives.load
             rss_bytes = await asyncio.to_thread(_rss_bytes)
             spent_usd = self._lives.spent_usd
-            self._say(Beat(load.live, load.prepared, load.lag_p99_ms, load.lag_max_ms, rss_bytes, spent_usd))
+            self._say(
+                Beat(
+                    load.live,
+                    load.prepared,
+                    load.lag_p99_ms,
+                    load.lag_max_ms,
+                    rss_bytes,
+                    spent_usd,
+                    self._draining,
+                )
+            )
             await asyncio.sleep(BEAT_S)
 
     # Calls.
@@ -249,6 +260,15 @@ class Runner:
             held = self._held[call.call_id, generation.number]
         self._say(Prepared(held))
 
+    def _end(self, call_id: str, reason: str) -> None:
+        """End a call's pipelines; where none runs, say that there is none."""
+        ongoing = self._calls.get(call_id)
+        if ongoing is not None and self._lives.end(ongoing, reason):
+            return
+        for held in list(self._held.values()):
+            if held.call_id == call_id and held.ended is None:
+                self._spawn(self._generation_ended(call_id, held.generation, reason))
+
     async def _take_media(self, call: OngoingCall, descriptor: int, received: bytes) -> None:
         generation = call.current
         async with self._preparing.setdefault(call.call_id, asyncio.Lock()):
@@ -256,6 +276,9 @@ class Runner:
                 await self._owned.take(self._records.folder(call.call_id))
             except (CallTakenError, OSError) as taken:
                 logger.error("call {}: {}", call.call_id, taken)
+                os.close(descriptor)
+                await self._generation_ended(call.call_id, generation.number, "no records")
+                return
         try:
             await take_over(descriptor, received, functools.partial(self._opened, call, generation))
         except OSError as gone:
@@ -296,6 +319,7 @@ class Runner:
 
     async def _drain(self, deadline_s: float) -> None:
         logger.info("{} {} takes no further call", self._bot.name, self._bot.version)
+        self._draining = True
         await until(lambda: not self._busy(), deadline_s)
         self._lives.release("moved")
         await until(lambda: not self._busy(), RELEASE_S)

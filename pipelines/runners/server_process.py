@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
+import math
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -119,7 +121,11 @@ async def serve(settings: Settings, listener: socket.socket, runners: socket.soc
     await exchange.attached(expected)
     server = Server(exchange, settings, listener)
     await server.start()
-    beside = [asyncio.create_task(_sweep(settings)), asyncio.create_task(_end_orphans(exchange))]
+    beside = [
+        asyncio.create_task(_sweep(settings)),
+        asyncio.create_task(_end_orphans(exchange)),
+        asyncio.create_task(_orphaned(server.stopping)),
+    ]
     await server.stopping.wait()
     for task in beside:
         task.cancel()
@@ -132,6 +138,14 @@ async def _end_orphans(exchange: Exchange) -> None:
     while True:
         await asyncio.sleep(ORPHANS_S)
         await exchange.end_orphans()
+
+
+async def _orphaned(stopping: asyncio.Event) -> None:
+    """Stop when the supervisor is gone: nobody would start anew what dies."""
+    parent = os.getppid()
+    await until(lambda: os.getppid() != parent, math.inf)
+    logger.error("the supervisor is gone; no further call is taken")
+    stopping.set()
 
 
 async def _sweep(settings: Settings) -> None:
