@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 # Log messages go where callpipe says, not to loguru's default: pipecat greets there when it is imported.
 export LOGURU_AUTOINIT ?= 0
 
-.PHONY: demo test check reliability endurance bench install lock clean
+.PHONY: demo test check reliability endurance bench docs install lock clean
 
 demo: $(INSTALLED)  ## one phone call through real sockets, no key, no phone, no network
 	$(VENV)/bin/callpipe demo --brain $(BRAIN) $(if $(JSON),--json $(JSON))
@@ -37,6 +37,14 @@ $(VENV)/installed-bench: requirements-bench.lock
 	PATH="$$PATH:$(VENV)/bin" uv pip install -q --python $(VENV)/bin/python --require-hashes -r requirements-bench.lock
 	touch $@
 
+docs: $(INSTALLED) $(VENV)/installed-docs  ## the documentation as HTML, in dist/docs; needs no network
+	$(VENV)/bin/sphinx-build -q -W --keep-going -b html docs dist/docs
+	@echo "dist/docs/index.html"
+
+$(VENV)/installed-docs: requirements-docs.lock
+	PATH="$$PATH:$(VENV)/bin" uv pip install -q --python $(VENV)/bin/python --require-hashes -r requirements-docs.lock
+	touch $@
+
 install: $(INSTALLED)
 
 $(INSTALLED): requirements.lock pyproject.toml
@@ -52,6 +60,8 @@ lock: $(INSTALLED)  ## resolve the dependencies anew
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements.lock --upgrade
 	PATH="$$PATH:$(VENV)/bin" uv pip compile -q --group bench -c requirements.lock --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements-bench.lock
+	PATH="$$PATH:$(VENV)/bin" uv pip compile -q --group docs -c requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements-docs.lock
 
 clean:
 	rm -rf $(VENV)

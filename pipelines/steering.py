@@ -112,6 +112,8 @@ class _PipelineEnd(MediaProcessor):
 class SteeredCall:
     """The methods of a running call. They work from a tool, from a task of yours, from anywhere.
 
+    For example::
+
         @tool
         async def check_in(context: ToolContext) -> str:
             \"\"\"Check the guest in.\"\"\"
@@ -155,6 +157,8 @@ class SteeredCall:
     async def mute_caller(self) -> None:
         """Let the model hear silence instead of the caller, who can't interrupt then.
 
+        For a notice that is to be heard::
+
         await call.mute_caller()
         await call.say("This call is recorded. Your data is kept for thirty days.")
         await call.unmute_caller(when_heard=True)
@@ -180,6 +184,8 @@ class SteeredCall:
     @asynccontextmanager
     async def redacted(self) -> AsyncGenerator[None]:
         """Keep nothing that is said or typed in here: a card's number, a password.
+
+        For example::
 
             async with call.redacted():
                 await call.say("Your card number, please.")
