@@ -159,9 +159,9 @@ class SteeredCall:
 
         For a notice that is to be heard::
 
-        await call.mute_caller()
-        await call.say("This call is recorded. Your data is kept for thirty days.")
-        await call.unmute_caller(when_heard=True)
+            await call.mute_caller()
+            await call.say("This call is recorded. Your data is kept for thirty days.")
+            await call.unmute_caller(when_heard=True)
         """
         await self.remote.push(MuteCallerFrame())
 
