@@ -328,7 +328,13 @@ async def test_per_frame_event_handlers_are_called_for_audio_when_somebody_asked
 async def test_nothing_passes_after_cancel() -> None:
     source, passing, written = Source(), Passing(), Written()
     async with running([source, passing, written]) as worker:
-        await until(lambda: "Start" in written.order)
+        started = asyncio.Event()
+
+        @worker.event_handler("on_pipeline_started")
+        async def on_started(*_: object) -> None:  # pyright: ignore[reportUnusedFunction]
+            started.set()
+
+        await started.wait()  # a worker that is cancelled before sends no CancelFrame
         await worker.cancel()
         await until(lambda: "Cancel" in written.order)
         await passing.queue_frame(bot(1))
