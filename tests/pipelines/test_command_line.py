@@ -224,6 +224,16 @@ def content_in(log: str, told: dict[str, Any]) -> list[str]:
     return [words for words in [*content, CALLER_NUMBER, CALLED_NUMBER] if words in log]
 
 
+def test_a_scenario_that_is_none_is_refused(tmp_path: Path) -> None:
+    ran = run(tmp_path, "demo", "--brain", "scripted", "--scenario", "bargein")
+    assert refusal(ran).startswith(
+        "'bargein' is no scenario: there are booking, barge-in, goodbye, silence, or"
+    )
+    (tmp_path / "mine.yaml").write_text("steps:\n  - shout: x\n")
+    ran = run(tmp_path, "demo", "--brain", "scripted", "--scenario", "mine.yaml")
+    assert refusal(ran).startswith("mine.yaml:2: step 1 is 'shout', which is none of say, ")
+
+
 def test_the_demo_with_the_real_model_needs_a_key(tmp_path: Path) -> None:
     ran = run(tmp_path, "demo", "--brain", "openai")
     assert refusal(ran) == "OPENAI_API_KEY is not set: the realtime model needs it"
