@@ -328,13 +328,9 @@ async def test_per_frame_event_handlers_are_called_for_audio_when_somebody_asked
 async def test_nothing_passes_after_cancel() -> None:
     source, passing, written = Source(), Passing(), Written()
     async with running([source, passing, written]) as worker:
-        started = asyncio.Event()
-
-        @worker.event_handler("on_pipeline_started")
-        async def on_started(*_: object) -> None:  # pyright: ignore[reportUnusedFunction]
-            started.set()
-
-        await started.wait()  # a worker that is cancelled before sends no CancelFrame
+        # The worker pushes its first frame once the start is over; cancelled before, it sends no CancelFrame.
+        await worker.queue_frame(bot(0))
+        await until(lambda: "bot 0" in written.order)
         await worker.cancel()
         await until(lambda: "Cancel" in written.order)
         await passing.queue_frame(bot(1))
