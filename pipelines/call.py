@@ -56,6 +56,11 @@ class Call(SteeredCall):
     clock: Clock = time.monotonic
     remote: CallRemote = field(default_factory=CallRemote, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        """Go on with a redaction that a lost line has left open."""
+        if self.restored is not None and self.restored.redacted:
+            self.remote.stay_redacted(self.clock)
+
     @property
     def recording_path(self) -> Path:
         """Where the call's stereo recording is written."""

@@ -115,6 +115,7 @@ class _Journaled:
         self._call = call
         self._scribe = scribe
         self._turns = count(1)
+        self._last_turn_at = 0.0
 
     def schema(self, tool: Tool) -> FunctionSchema:
         """Return a tool for the context."""
@@ -137,5 +138,8 @@ class _Journaled:
     async def caller_said(self, user: LLMUserAggregator, message: UserTurnMessageAddedMessage) -> None:
         """Take the caller's turn."""
         del user
-        turn = CallerTurnFrame(self._call.clock(), f"caller-{next(self._turns)}", message.content)
+        now = self._call.clock()
+        # Stock services don't say when a turn began; it was after the last one.
+        turn = CallerTurnFrame(now, f"caller-{next(self._turns)}", message.content, self._last_turn_at)
+        self._last_turn_at = now
         await self._scribe.push_frame(turn)

@@ -47,6 +47,7 @@ class _Reading:
         self._tool_names: tuple[str, ...] | None = None
         self._ends = False
         self._cost_usd = 0.0
+        self._redacted = False
 
     def take(self, event: Told) -> None:
         name = event.get("event")
@@ -70,6 +71,7 @@ class _Reading:
             tool_names=self._tool_names,
             ends=self._ends,
             cost_usd=self._cost_usd,
+            redacted=self._redacted,
         )
 
     def _put(self, kind: str, item_id: str, entry: RestoredEntry, begins: float) -> None:
@@ -125,6 +127,9 @@ class _Reading:
         if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):  # pyright: ignore[reportUnknownVariableType]
             self._tool_names = tuple(names)  # pyright: ignore[reportUnknownArgumentType]
 
+    def redaction(self, event: Told) -> None:
+        self._redacted = event.get("on") is True
+
     def end_asked(self, _event: Told) -> None:
         self._ends = True
 
@@ -148,6 +153,7 @@ _TAKES: Mapping[str, Callable[[_Reading, Told], None]] = {
     "caller_turn": _Reading.caller_turn,
     "end_asked": _Reading.end_asked,
     "model_changed": _Reading.model_changed,
+    "redaction": _Reading.redaction,
     "tool_call": _Reading.tool_call,
     "tool_started": _Reading.tool_started,
     "usage": _Reading.used,

@@ -63,6 +63,11 @@ class CallRemote:
             await self.reveal(clock)
             raise
 
+    def stay_redacted(self, clock: Callable[[], float]) -> None:
+        """Keep nothing from the pipeline's start to the call's end; to be called before it starts."""
+        self._redactions += 1
+        self._head.opening = lambda: RedactionFrame(clock(), on=True)
+
     async def reveal(self, clock: Callable[[], float]) -> None:
         """Take one `redact` back. What an ended pipeline redacted stays so."""
         self._redactions -= 1
@@ -80,6 +85,7 @@ class _PipelineEnd(MediaProcessor):
     Attributes:
         running: The pipeline has started and is not ending.
         ended: The pipeline is ending, or has ended.
+        opening: Makes the frame that follows StartFrame into the pipeline; None for none.
     """
 
     def __init__(self, inward: FrameDirection) -> None:
@@ -87,6 +93,7 @@ class _PipelineEnd(MediaProcessor):
         self._inward = inward
         self.running = False
         self.ended = False
+        self.opening: Callable[[], Frame] | None = None
 
     async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
         """Note the pipeline's start and end; take steering frames that come out of it."""
@@ -98,6 +105,8 @@ class _PipelineEnd(MediaProcessor):
             await self.push_frame(frame, direction)
         if isinstance(frame, StartFrame):
             self.running = not self.ended
+            if self.opening is not None:
+                await self.push_frame(self.opening(), self._inward)
 
     async def _turn_around(self, frame: SteeringFrame) -> None:
         if not frame.turned:
@@ -194,7 +203,9 @@ class SteeredCall:
         The recording is silent for as long; in journal and transcript stand turns and tool calls without their
         words, arguments and results. A turn or a tool call counts if any part of it lies in here, and whoever
         speaks at the end is withheld until they have finished: at least a second. The model hears everything.
-        Redactions may be nested, and overlap in several tasks. When the call ends in one, it stays redacted.
+        Redactions may be nested, and overlap in several tasks. When the call ends in one, or its process dies,
+        it stays redacted to its end. What was written before stays: when a tool redacts itself, the journal has
+        its arguments already.
         """
         await self.remote.redact(self.clock)
         try:

@@ -80,6 +80,7 @@ class Restored:
         tool_names: The tools `call.change` left the model; None when it did not.
         ends: The call was to end once the caller had heard a goodbye.
         cost_usd: What the model has cost so far, as far as prices are known.
+        redacted: The line was lost in a redaction, and nobody is left who would end it.
     """
 
     entries: tuple[RestoredEntry, ...] = ()
@@ -88,6 +89,7 @@ class Restored:
     tool_names: tuple[str, ...] | None = None
     ends: bool = False
     cost_usd: float = 0.0
+    redacted: bool = False
 
     @property
     def bot_cut(self) -> bool:

@@ -66,9 +66,11 @@ class _Item:
         generated_ms: The audio that there is of it.
         texts: Its texts so far.
         heard: The words of it that went on.
+        began_at: When the first of it came, in s.
     """
 
     context_id: str
+    began_at: float
     generated_ms: float = 0.0
     texts: list[_Words] = field(default_factory=list[_Words])
     heard: list[str] = field(default_factory=list[str])
@@ -136,7 +138,7 @@ class HeardText(MediaProcessor):
             self._looking.cancel()
 
     def _item(self, context_id: str) -> _Item:
-        return self._items.setdefault(context_id, _Item(context_id))
+        return self._items.setdefault(context_id, _Item(context_id, self._clock()))
 
     def _hold_text(self, frame: TTSTextFrame) -> None:
         """Hold a text: of the audio since the text before it, or, where there is none, of what comes."""
@@ -220,6 +222,7 @@ class HeardText(MediaProcessor):
             generated_ms=item.generated_ms,
             heard_ms=self._heard_ms(item),
             interrupted=interrupted,
+            began_at=item.began_at,
         )
         await self.push_frame(turn)
 

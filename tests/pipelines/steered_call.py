@@ -30,6 +30,7 @@ from callpipe.transports.loopback import LoopbackSocket, socket_pair
 from callpipe.transports.realtime.emulator.brains.replies import requested_sentence
 from callpipe.transports.realtime.emulator.served_session import EmulatorSettings, inline, serve_session
 from callpipe.transports.realtime.emulator.session_log import SessionLog
+from callpipe.transports.restored import Restored
 from callpipe.transports.speech.interfaces import CallTool, Ear, Heard, Say, ToolOutput, Voice
 from callpipe.transports.speech.tones import ToneDetector, ToneEar, ToneVoice
 from callpipe.transports.virtual_time import run_virtual
@@ -178,6 +179,7 @@ def hold_call(
     script: Mapping[str, Actions] | None = None,
     ends: bool = False,
     folder: Path | None = None,
+    restored: Restored | None = None,
 ) -> Stage:
     """Hold a call in virtual time and return what is left of it.
 
@@ -187,13 +189,24 @@ def hold_call(
         script: What the model answers to what it hears.
         ends: The call ends by itself within ten seconds after `play`; otherwise the caller hangs up.
         folder: Where recording and journal go; None keeps neither.
+        restored: What an earlier media stream has left.
     """
-    stage = run_virtual(_hold(play, build, ObedientBrain(script or {}), ends=ends, folder=folder))
+    stage = run_virtual(
+        _hold(play, build, ObedientBrain(script or {}), ends=ends, folder=folder, restored=restored)
+    )
     assert shared_writer().wait(10)
     return stage
 
 
-async def _hold(play: Play, build: Build, brain: ObedientBrain, *, ends: bool, folder: Path | None) -> Stage:
+async def _hold(
+    play: Play,
+    build: Build,
+    brain: ObedientBrain,
+    *,
+    ends: bool,
+    folder: Path | None,
+    restored: Restored | None,
+) -> Stage:
     clock = asyncio.get_running_loop().time
     theirs, ours = socket_pair()
     log = SessionLog()
@@ -221,6 +234,7 @@ async def _hold(play: Play, build: Build, brain: ObedientBrain, *, ends: bool, f
         settings=RECORDING if folder else SETTINGS,
         transport=BandwidthTransport(ours, START, clock=clock),
         folder=folder or Path("nowhere"),
+        restored=restored,
         connect=reach_model,
         clock=clock,
     )

@@ -16,6 +16,7 @@ from pipecat.frames.frames import ErrorFrame
 from callpipe.pipelines import Call, Pipeline, passthrough_call, realtime_call
 from callpipe.pipelines.errors import CallNotRunningError
 from callpipe.pipelines.journal import read_journal, transcript
+from callpipe.pipelines.restore import restore
 from callpipe.processors.tools import ToolContext, tool
 from callpipe.transports.frames import REDACTED
 from callpipe.transports.lane import MediaProcessor
@@ -270,9 +271,40 @@ def test_a_tool_redacts_what_it_is_told_and_gives(tmp_path: Path) -> None:
     async def play(stage: Stage) -> None:
         await say(stage, SECRET)
 
-    [called] = keep(play, tmp_path, build).told("tool_call")
+    kept = keep(play, tmp_path, build)
+    [called] = kept.told("tool_call")
     assert called["redacted"] is True
     assert SECRET not in json.dumps(called)
+    # It had begun to run before: that is why a redaction begins before the caller is asked.
+    assert SECRET in json.dumps(kept.told("tool_started"))
+
+
+def test_a_call_whose_process_died_in_a_redaction_stays_redacted(tmp_path: Path) -> None:
+    async def play(stage: Stage) -> None:
+        async with stage.call.redacted():
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(2)
+        await say(stage, SECRET)
+
+    died = [{"t": 1.0, "event": "redaction", "on": True}]
+    assert not restore([*died, {"t": 2.0, "event": "redaction", "on": False}]).redacted
+    hold_call(play, build, script=SCRIPT, folder=tmp_path, restored=restore(died))
+    kept = Kept(tmp_path)
+    assert "4242" not in kept.everything + kept.caller
+    assert [event["on"] for event in kept.told("redaction")] == [True]
+
+
+def test_what_the_model_is_told_in_a_redaction_is_not_kept(tmp_path: Path) -> None:
+    async def play(stage: Stage) -> None:
+        async with stage.call.redacted():
+            await stage.call.tell(f"The card is {SECRET}")
+            await stage.call.say(f"{SECRET} {SECRET} {SECRET} {SECRET} {SECRET} {SECRET}")
+            await asyncio.sleep(8)
+
+    kept = keep(play, tmp_path)
+    assert kept.told("author_told")
+    assert kept.told("bot_speaking")
+    assert "4242" not in kept.everything + kept.bot
 
 
 class Failing(MediaProcessor):
