@@ -19,7 +19,7 @@ from callpipe.transports.restored import Restored
 
 from .bot_profile import BotProfile
 from .call_index import CallIndex, IndexedCall
-from .journal import Journal, figures, read_journal, transcript
+from .journal import CallFigures, Journal, figures, read_journal, transcript
 from .ongoing import OngoingCall
 from .restore import restore
 
@@ -40,12 +40,16 @@ class CallRecords:
     Args:
         data_dir: The directory; made when it is missing.
         clock: Monotonic seconds.
+
+    Attributes:
+        summed_up: Told of each call that is over, on the disk's thread: its bot, and its figures.
     """
 
     def __init__(self, data_dir: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._calls = data_dir / "calls"
         self._index = CallIndex(data_dir / "calls.sqlite")
         self._clock = clock
+        self.summed_up: Callable[[str, CallFigures], None] = _nobody_counts
 
     def folder(self, call_id: str) -> Path:
         """Return where a call's files are kept. An id that is no plain file name is kept by its hash."""
@@ -118,18 +122,20 @@ class CallRecords:
         """Close a call's journal, write its transcript and its figures."""
         journal.write("call_ended", reason=reason)
         journal.close()
-        _on_disk(ongoing.call_id, functools.partial(self._sum_up, ongoing.call_id, reason))
+        _on_disk(ongoing.call_id, functools.partial(self._sum_up, ongoing, reason))
         await shared_writer().flush(FLUSH_DEADLINE_S)
 
-    def _sum_up(self, call_id: str, reason: str) -> None:
-        folder = self.folder(call_id)
+    def _sum_up(self, ongoing: OngoingCall, reason: str) -> None:
+        folder = self.folder(ongoing.call_id)
         events = list(read_journal(folder / "journal.jsonl"))
         descriptor = open_private(folder / "transcript.txt", os.O_WRONLY | os.O_TRUNC)
         try:
             write_all(descriptor, transcript(events).encode())
         finally:
             os.close(descriptor)
-        self._index.ended(call_id, ended_at=datetime.now(UTC), reason=reason, figures=figures(events))
+        come_to = figures(events)
+        self.summed_up(ongoing.bot, come_to)
+        self._index.ended(ongoing.call_id, ended_at=datetime.now(UTC), reason=reason, figures=come_to)
 
 
 def _on_disk(call_id: str, work: Callable[[], None]) -> None:
@@ -143,3 +149,7 @@ def _on_disk(call_id: str, work: Callable[[], None]) -> None:
 
     if not shared_writer().submit(guarded):
         logger.error("call {}: its record can't be written: the disk is too slow", call_id)
+
+
+def _nobody_counts(_bot: str, _figures: CallFigures) -> None:
+    """Until somebody wants to know, figures are for the index alone."""

@@ -33,6 +33,7 @@ from .runners.control import ask_to_reload
 from .runners.supervisor import Supervisor, inherited_listener
 from .server import Server
 from .settings import load_settings
+from .status_table import show_status
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 calls_app = typer.Typer(no_args_is_help=True, help="What became of calls.")
@@ -141,6 +142,15 @@ def reload(bot: Annotated[str, typer.Argument(help="The bot's name.")]) -> None:
 def fallback_bxml(bot_file: Annotated[Path, typer.Argument(metavar="BOTFILE")]) -> None:
     """Print a bot's fallback as BXML, to be put on another host at CALLPIPE_FALLBACK_URL/<bot>.xml."""
     typer.echo(fallback(load_bot(bot_file).fallback))
+
+
+@app.command()
+def status(
+    url: Annotated[str, typer.Option(help="Where the server is.")] = "http://127.0.0.1:8080",
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
+) -> None:
+    """Show a server's bots and their runner processes: versions, calls, lag, memory."""
+    show_status(console, url, load_settings().serving(), watched=watch)
 
 
 @app.command()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import functools
 import re
 import time
@@ -17,12 +15,14 @@ from callpipe.transports.bandwidth.webhooks import RecordingWebhook, Webhook
 from callpipe.transports.websocket import UpgradeRequest
 
 from . import answers
+from .admission import Admission, Refusal
 from .answers import Chain
 from .bot_profile import BotProfile
 from .call_records import CallRecords
-from .errors import AdmissionError
+from .credentials import basic_credentials
 from .fallback import Step
 from .journal import Journal
+from .metrics import Metrics
 from .ongoing import Apologise, Generation, HangUp, OngoingCall, OngoingCalls
 from .ongoing_store import OngoingStore
 from .parties import Parties
@@ -80,6 +80,11 @@ class Exchange(ABC):
         store: Keeps the calls beyond this process; without it they end with it.
         clock: Monotonic seconds.
 
+    Attributes:
+        ongoing: The calls that go on.
+        admission: Which further ones are taken.
+        metrics: What is counted of them.
+
     Raises:
         SettingsError: A setting is missing.
     """
@@ -102,11 +107,13 @@ class Exchange(ABC):
         self._store = store
         self._clock = clock
         self.ongoing = OngoingCalls(clock)
+        self.admission = Admission(runs, self.ongoing, settings, clock)
+        self.metrics = Metrics()
         self._calls: dict[str, ConnectedCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._draining = False
         self._resuming = True
         runs.ended = self.generation_ended
+        records.summed_up = self.metrics.call_summed_up
         if store is not None:
             self._restore(store.load())
 
@@ -120,9 +127,10 @@ class Exchange(ABC):
         """Calls that have begun and not ended."""
         return len(self.ongoing)
 
-    def has_bot(self, name: str) -> bool:
-        """Whether a bot of this name answers calls here."""
-        return self._runs.bot(name) is not None
+    @property
+    def runs(self) -> Runs:
+        """Who runs the pipelines."""
+        return self._runs
 
     # What the carrier's webhooks say.
 
@@ -132,6 +140,7 @@ class Exchange(ABC):
         ongoing = self.ongoing.begin(call_id, bot, parties)
         self._close_orphans()
         if call_id not in self._calls:
+            self.metrics.call_begun(bot)
             recorded = self._settings.recording is not Recording.OFF
             journal = self._records.begin(profile, ongoing, recorded=recorded)
             self._calls[call_id] = ConnectedCall(ongoing, profile, journal)
@@ -198,7 +207,7 @@ class Exchange(ABC):
         path = _MEDIA_PATH.fullmatch(request.path.partition("?")[0])
         if path is None:
             return None
-        username, password = _basic_credentials(request.headers.get("authorization", ""))
+        username, password = basic_credentials(request.headers.get("authorization", ""))
         return self.ongoing.admit(path[1], username, password)
 
     # What those who run the pipelines say.
@@ -213,6 +222,8 @@ class Exchange(ABC):
         connected = self.find(call_id) or self._calls.get(call_id)
         if connected is None:
             return
+        for ended in connected.ongoing.generations[generation - 1 : generation]:
+            ended.ended_at = self._clock()
         if call_id in self.ongoing:
             connected.silent_since = self._clock()
             unasked = functools.partial(self._unasked, connected, generation)
@@ -238,7 +249,7 @@ class Exchange(ABC):
 
     def drain(self) -> None:
         """Refuse new calls from now on."""
-        self._draining = True
+        self.admission.draining = True
 
     def stop_resuming(self) -> None:
         """Let calls whose media stream ends from now on get their apology instead of another generation."""
@@ -259,7 +270,7 @@ class Exchange(ABC):
 
     async def close(self) -> None:
         """End every call, politely, within a deadline."""
-        self._draining = True
+        self.admission.draining = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -305,6 +316,7 @@ class Exchange(ABC):
     async def _end_record(self, connected: ConnectedCall, reason: str) -> None:
         call_id = connected.ongoing.call_id
         if self._calls.pop(call_id, None) is not None:
+            self.metrics.call_ended(connected.ongoing.bot, reason)
             await self._records.end(connected.ongoing, connected.journal, reason)
             if self._store is not None:
                 await self._store.forget(call_id)
@@ -330,10 +342,10 @@ class Exchange(ABC):
             return known[webhook]
 
     async def _open(self, connected: ConnectedCall) -> str:
-        if self._runs.budget_spent:
-            return self._fallback(connected, "the day's budget is spent")
-        if self._draining or not self._runs.has_room(connected.bot.name):
-            return self._fallback(connected, "one call too many", "busy")
+        refusal = self.admission.refusal(connected.bot)
+        if refusal is not None:
+            self.metrics.call_refused(connected.bot.name, refusal)
+            return self._fallback(connected, refusal, "fallback" if refusal is Refusal.BUDGET else "busy")
         notice = answers.RECORDING_NOTICE if self._settings.recording is Recording.ANNOUNCE else None
         return await self._stream(connected, connected.ongoing.open_generation(self._clock()), notice)
 
@@ -347,6 +359,7 @@ class Exchange(ABC):
                 return self._fallback(connected, reason)
             case Generation() as generation:
                 connected.journal.write("resumed", generation=generation.number)
+                self.metrics.generation_resumed(connected.bot.name)
                 self._runs.abandon(connected.ongoing)
                 return await self._stream(connected, generation)
 
@@ -379,19 +392,3 @@ class Exchange(ABC):
 
 def _steps(bot: BotProfile, chain: Chain) -> tuple[Step, ...]:
     return (bot.busy or bot.fallback) if chain == "busy" else bot.fallback
-
-
-def _basic_credentials(authorization: str) -> tuple[str, str]:
-    """Return user and password of an HTTP Basic Authorization header.
-
-    Raises:
-        AdmissionError: The header is missing or no Basic one.
-    """
-    scheme, _, encoded = authorization.partition(" ")
-    try:
-        username, separator, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        separator = username = password = ""
-    if scheme.lower() != "basic" or not separator:
-        raise AdmissionError("no credentials")
-    return username, password

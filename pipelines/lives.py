@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,8 +26,9 @@ from .call_life import CallLife, Deadlines
 from .call_records import CallRecords
 from .journal import Journal, JournalObserver
 from .loop_lag import LoopLag
+from .memory import rss_bytes
 from .ongoing import Apologise, Generation, OngoingCall
-from .runs import Ended, Load
+from .runs import Ended, Load, Role, RunnerState
 from .settings import Settings
 from .spending import Spending
 
@@ -135,11 +137,37 @@ class Lives:
         bot = self._bots.get(name)
         return None if bot is None else bot.profile
 
+    @property
+    def bots(self) -> list[str]:
+        """The names of the bots that answer calls here."""
+        return list(self._bots)
+
+    async def runners(self) -> list[RunnerState]:
+        """Return this process, once for each bot."""
+        lags, memory = self.loop_lag.lags, await asyncio.to_thread(rss_bytes)
+        return [
+            RunnerState(
+                name="server",
+                pid=os.getpid(),
+                bot=bot.name,
+                version=bot.version,
+                revision=1,
+                role=Role.DRAINING if self._closed else Role.TAKES_CALLS,
+                live=sum(life.attached for life in self._lives_with(bot.name)),
+                prepared=sum(not life.attached for life in self._lives_with(bot.name)),
+                lag_p90_ms=lags.p90_ms,
+                lag_p99_ms=lags.p99_ms,
+                lag_max_ms=lags.max_ms,
+                rss_bytes=memory,
+            )
+            for bot in self._bots.values()
+        ]
+
     def has_room(self, bot: str) -> bool:
-        """Whether a bot can take one more call."""
-        limit = self._bots[bot].profile.max_calls
-        calls = sum(served.ongoing.bot == bot for served in self._calls.values())
-        return not self._closed and (limit is None or calls < limit)
+        """Whether this process can take one more call."""
+        del bot
+        limit = self._settings.max_calls_per_runner
+        return not self._closed and (limit is None or len(self._calls) < limit)
 
     async def prepare(self, ongoing: OngoingCall, generation: Generation) -> None:
         """Begin a generation before its media stream is there, unless too many wait already.
@@ -232,6 +260,10 @@ class Lives:
     def _lives_of(self, ongoing: OngoingCall) -> list[CallLife]:
         served = self._calls.get(ongoing.call_id)
         return list(served.lives.values()) if served is not None else []
+
+    def _lives_with(self, bot: str) -> list[CallLife]:
+        served = [served for served in self._calls.values() if served.ongoing.bot == bot]
+        return [life for each in served for life in each.lives.values()]
 
     def _let_go(self, served: ServedCall) -> None:
         if (

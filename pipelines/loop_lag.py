@@ -14,6 +14,12 @@ PERIOD_S = 0.1
 MEASURED = 600
 """Measures that `p99_ms` looks back on: a minute of them."""
 
+LATELY = 100
+"""Measures that `p90_ms` looks back on: ten seconds of them."""
+
+FEW = 20
+"""So many measures say nothing of the tenth that is worst."""
+
 NOTABLE_MS = 50.0
 """From this lag on, those who watch are told: two packets and a half of audio."""
 
@@ -39,6 +45,15 @@ class Lags:
         """The lag that 99 of 100 measures of the last minute stayed below; 0.0 before any."""
         measures = sorted(self._measures)
         return measures[len(measures) * 99 // 100] if measures else 0.0
+
+    @property
+    def p90_ms(self) -> float:
+        """The lag that 9 of 10 measures of the last ten seconds stayed below; 0.0 when there are but a few.
+
+        It tells a loop that has too much to do from one that was held up once.
+        """
+        measures = sorted(list(self._measures)[-LATELY:])
+        return measures[len(measures) * 9 // 10] if len(measures) > FEW else 0.0
 
     def note(self, lag_ms: float, now: float) -> float | None:
         """Note a measure; return the worst since something was told, when it is to be told now."""
@@ -66,12 +81,13 @@ class LoopLag:
         self._timer: asyncio.TimerHandle | None = None
 
     @contextlib.contextmanager
-    def watched(self, told: Callable[[float], None]) -> Generator[None]:
+    def watched(self, told: Callable[[float], None] | None = None) -> Generator[None]:
         """Measure in this context, and tell of lags of `NOTABLE_MS` and more, once a second at the most.
 
         Args:
-            told: Called with the lag in ms.
+            told: Called with the lag in ms; None measures only.
         """
+        told = told or _untold
         self._watchers.append(told)
         if self._timer is None:
             self._arm()
@@ -95,3 +111,7 @@ class LoopLag:
             for told in list(self._watchers):
                 told(notable_ms)
         self._arm()
+
+
+def _untold(_lag_ms: float) -> None:
+    """Nobody wants to know of a single lag."""

@@ -29,6 +29,9 @@ INNOCENT_S = 60.0
 SUSPECT_DEATHS = 2
 """A call with which so many runners died goes on in a runner of its own."""
 
+RETURN_S = 15.0
+"""A call whose media stream was lost is expected back for so long: the carrier gives up a webhook then."""
+
 MAX_REMEMBERED_S = 4 * 60 * 60.0
 """A call that was never heard of again is forgotten after this long."""
 
@@ -66,6 +69,7 @@ class Generation:
         webhook_password: Lets the carrier's webhooks about this generation in.
         runner: The runner process that was told to run it; empty where there is none.
         started: Its media stream has started.
+        ended_at: When its pipeline ended, monotonic seconds; None while it runs.
         intent: What the bot wants to happen when the media stream has ended; None when it wanted nothing,
             because it is still talking or because it died.
     """
@@ -76,6 +80,7 @@ class Generation:
     webhook_password: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     runner: str = ""
     started: bool = False
+    ended_at: float | None = None
     intent: Intent | None = None
 
     @property
@@ -135,6 +140,15 @@ class OngoingCall:
     def condemned(self) -> bool:
         """Whether runners die of it, and no other is to be tried."""
         return self.deaths_alone >= MAX_DEATHS_ALONE
+
+    def takes_room(self, now: float) -> bool:
+        """Whether a runner has the call, or has to be ready for it: it counts against the limits of calls."""
+        if self.over is not None or not self.generations:
+            return False
+        current = self.current
+        if current.ended_at is not None:
+            return current.intent is None and now - current.ended_at < RETURN_S
+        return current.started or (current.intent is None and now - current.opened_at < TOKEN_LIFETIME_S)
 
     def runner_died(self, now: float, *, alone: bool) -> None:
         """Note that a runner died with the call, and whether it had no other.

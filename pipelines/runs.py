@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from .bot_profile import BotProfile
@@ -29,6 +30,50 @@ class Load:
     lag_max_ms: float = 0.0
 
 
+class Role(StrEnum):
+    """What a process that runs pipelines is there for."""
+
+    TAKES_CALLS = "takes calls"
+    KEPT_WARM = "kept warm"
+    SUSPECT = "has a suspect"
+    """It has a call that runners died with, and gets no other."""
+    DRAINING = "draining"
+    """It takes no further call, and leaves with its last."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerState:
+    """A process that runs a bot's pipelines, as it is at the moment.
+
+    Attributes:
+        name: Names it among the processes that this server has seen.
+        pid: Its process.
+        bot: Its bot's name.
+        version: Its bot's version.
+        revision: Which load of the bot's file it runs.
+        role: What it is there for.
+        live: Its pipelines with a media stream.
+        prepared: Its pipelines that wait for one.
+        lag_p90_ms: The loop lag that 9 of 10 measures of its last ten seconds stayed below.
+        lag_p99_ms: The loop lag that 99 of 100 measures of its last minute stayed below.
+        lag_max_ms: The longest there was.
+        rss_bytes: Its memory.
+    """
+
+    name: str
+    pid: int
+    bot: str
+    version: str
+    revision: int
+    role: Role
+    live: int
+    prepared: int
+    lag_p90_ms: float
+    lag_p99_ms: float
+    lag_max_ms: float
+    rss_bytes: int
+
+
 Ended = Callable[[str, int, str], Awaitable[None]]
 """Awaited when a generation's pipeline has ended: the call's id, the generation's number, and why."""
 
@@ -50,6 +95,15 @@ class Runs(Protocol):
     @property
     def budget_spent(self) -> bool:
         """Whether the day's budget is spent: no further call is to be taken."""
+        ...
+
+    @property
+    def bots(self) -> list[str]:
+        """The names of the bots that are to answer calls here."""
+        ...
+
+    async def runners(self) -> list[RunnerState]:
+        """Return the processes that run pipelines, as they are now."""
         ...
 
     def bot(self, name: str) -> BotProfile | None:

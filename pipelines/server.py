@@ -1,36 +1,35 @@
-"""The HTTP face of an exchange: the carrier's webhooks, `/health`, and media sockets on the same port."""
+"""The HTTP face of an exchange: the carrier's webhooks, media sockets and `watching`, on one port."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import secrets
 import socket
+from contextlib import ExitStack
 from types import FrameType
 from typing import Annotated
 
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response
-from fastapi.responses import JSONResponse
-from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from fastapi import FastAPI, HTTPException, Path, Request, Response
+from fastapi.security import HTTPBasicCredentials
 
 from callpipe.transports.bandwidth.errors import MalformedWebhookError
 from callpipe.transports.bandwidth.webhooks import Webhook, parse_webhook
 
 from .answers import Chain
+from .credentials import Credentials, check_application, unauthorized
 from .errors import SettingsError
 from .exchange import Exchange
 from .parties import Parties
 from .settings import Settings
+from .watching import watch
 
 MAX_WEBHOOK_BYTES = 256 * 1024
 """A larger webhook is refused; Bandwidth's have a few kilobytes."""
 
 START_DEADLINE_S = 10.0
 
-_basic = HTTPBasic(realm="callpipe")
 StepNumber = Annotated[int, Path(ge=0)]
-Credentials = Annotated[HTTPBasicCredentials, Depends(_basic)]
 
 
 class CarrierWebhooks:
@@ -51,7 +50,7 @@ class CarrierWebhooks:
 
     async def initiate(self, bot: str, request: Request, credentials: Credentials) -> Response:
         """A call comes in."""
-        self._check_application(credentials)
+        check_application(self._serving, credentials)
         told = await self._told(bot, request)
         parties = Parties(told.from_ or "", told.to or "", told.direction or "inbound")
         return _bxml(await self._exchange.initiated(bot, told.call_id, parties))
@@ -72,41 +71,27 @@ class CarrierWebhooks:
         self, bot: str, chain: Chain, step: StepNumber, request: Request, credentials: Credentials
     ) -> Response:
         """A transfer or a voicemail of a fallback chain is over: what now?"""
-        self._check_application(credentials)
+        check_application(self._serving, credentials)
         told = await self._told(bot, request)
         return _bxml(self._exchange.step_done(bot, chain, step, told))
 
     async def disconnect(self, bot: str, request: Request, credentials: Credentials) -> Response:
         """A call is over."""
-        self._check_application(credentials)
+        check_application(self._serving, credentials)
         told = await self._told(bot, request)
         await self._exchange.disconnected(told.call_id, told.cause or "unknown")
         return Response(status_code=204)
-
-    async def health(self) -> JSONResponse:
-        """The server is there."""
-        load = self._exchange.load
-        calls = {"runners": load.runners, "live_calls": load.live, "prepared_calls": load.prepared}
-        lag_ms = {"p99": round(load.lag_p99_ms, 1), "max": round(load.lag_max_ms, 1)}
-        return JSONResponse({"status": "ok", **calls, "loop_lag_ms": lag_ms})
-
-    def _check_application(self, credentials: HTTPBasicCredentials) -> None:
-        serving = self._serving
-        user = secrets.compare_digest(credentials.username.encode(), serving.webhook_username.encode())
-        word = secrets.compare_digest(credentials.password.encode(), serving.webhook_password.encode())
-        if not (user and word):
-            raise _unauthorized()
 
     def _generation(self, told: Webhook, credentials: HTTPBasicCredentials) -> int:
         """Return the generation a webhook is about: the one whose credentials it has."""
         generation = self._exchange.knows_webhook(told.call_id, credentials.username, credentials.password)
         if generation is None:
-            raise _unauthorized()
+            raise unauthorized()
         return generation.number
 
     async def _told(self, bot: str, request: Request) -> Webhook:
         """Return the request's webhook, when it is about a call of ours."""
-        if not self._exchange.has_bot(bot):
+        if self._exchange.runs.bot(bot) is None:
             raise HTTPException(404, f"no bot is called {bot!r} here")
         try:
             told = parse_webhook(await _body(request))
@@ -129,7 +114,7 @@ def create_app(exchange: Exchange, settings: Settings) -> FastAPI:
     app.add_api_route("/bandwidth/{bot}/stream", webhooks.stream, methods=["POST"])
     app.add_api_route("/bandwidth/{bot}/disconnect", webhooks.disconnect, methods=["POST"])
     app.add_api_route("/bandwidth/{bot}/{chain}/{step}", webhooks.step_done, methods=["POST"])
-    app.add_api_route("/health", webhooks.health, methods=["GET"])
+    watch(app, exchange, settings)
     return app
 
 
@@ -150,6 +135,7 @@ class Server:
         self._listener = listener
         self.stopping = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
+        self._measuring = ExitStack()
         self._server = _Uvicorn(
             uvicorn.Config(
                 create_app(exchange, settings),
@@ -178,6 +164,7 @@ class Server:
 
     async def start(self) -> None:
         """Begin to answer."""
+        self._measuring.enter_context(self._exchange.admission.loop_lag.watched())
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         async with asyncio.timeout(START_DEADLINE_S):
             while not self._server.started and not self._serving.done():  # noqa: ASYNC110  uvicorn has no event
@@ -192,6 +179,7 @@ class Server:
     async def stop(self) -> None:
         """End the calls, whose last webhooks are still answered, and stop."""
         await self._exchange.close()
+        self._measuring.close()
         self._server.should_exit = True
         if self._serving is not None:
             await self._serving
@@ -223,10 +211,6 @@ async def _body(request: Request) -> bytes:
 
 def _bxml(document: str) -> Response:
     return Response(document, media_type="application/xml")
-
-
-def _unauthorized() -> HTTPException:
-    return HTTPException(401, "wrong credentials", {"WWW-Authenticate": 'Basic realm="callpipe"'})
 
 
 def settle_memory() -> None:

@@ -97,13 +97,36 @@ class RunnerChild(Child):
         return self.is_alive and self.warm.done() and self.warm.result().startswith(WARM)
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Whom a server that begins will meet.
+
+    Attributes:
+        runners: How many runners there are.
+        bots: The names of their bots.
+    """
+
+    runners: int
+    bots: tuple[str, ...]
+
+    def written(self) -> str:
+        """Return it as a line."""
+        return " ".join((str(self.runners), *self.bots))
+
+    @classmethod
+    def read(cls, line: str) -> Expected:
+        """Return what a line says."""
+        runners, *bots = line.split()
+        return cls(int(runners), tuple(bots))
+
+
 class ServerChild(Child):
     """A server's process: imports everything, and waits to be let begin."""
 
-    def begin(self, runners: int) -> None:
-        """Let it answer the carrier, and say how many runners there are."""
+    def begin(self, expected: Expected) -> None:
+        """Let it answer the carrier, and say who is there."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{runners}\n".encode())
+        self.process.stdin.write(f"{expected.written()}\n".encode())
         self.process.stdin.close()
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from loguru import logger
 
 from ..bot_profile import BotProfile
 from ..ongoing import Generation, OngoingCall
-from ..runs import Ended, Load
+from ..runs import Ended, Load, RunnerState
 from ..settings import Settings
 from .link import Link, LinkClosedError
 from .messages import (
@@ -73,6 +73,10 @@ class Switching(Protocol):
         """The process that ran a generation is gone."""
         ...
 
+    def runner_lost(self, bot: BotProfile) -> None:
+        """A runner of a bot is gone that was to stay."""
+        ...
+
     async def bot_came(self, bot: BotProfile) -> None:
         """A runner of a bot is there."""
         ...
@@ -95,6 +99,7 @@ class Fleet:
         listener: Where runners connect: a listening `SOCK_SEQPACKET` socket of the Unix domain.
         settings: The operator's settings, the limits of calls among them.
         known: Bots that have answered here before, for the time until their runners are there.
+        bots: The names of the bots that have runners, or are to get some.
         ended_today_usd: Tells what the calls that have ended today have cost; None without a day's budget.
         clock: Monotonic seconds.
 
@@ -109,16 +114,18 @@ class Fleet:
         settings: Settings,
         *,
         known: dict[str, BotProfile] | None = None,
+        bots: Sequence[str] = (),
         ended_today_usd: Callable[[], float] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._listener = listener
         self._settings = settings
         self._known = dict(known or {})
+        self._bots = dict.fromkeys(bots)
         self._ended_today_usd = ended_today_usd
         self._day_usd = 0.0
         self._clock = clock
-        self.roster = Roster()
+        self.roster = Roster(per_runner=settings.max_calls_per_runner, max_lag_ms=settings.max_lag_ms)
         self.ended: Ended = _nobody_waits
         self._switching: Switching | None = None
         self._connections: dict[str, _Connection] = {}
@@ -159,20 +166,23 @@ class Fleet:
         limit_usd = self._settings.day_budget_usd
         return limit_usd is not None and self._day_usd >= limit_usd
 
+    @property
+    def bots(self) -> list[str]:
+        """The names of the bots that are to answer calls here."""
+        return list(self._bots)
+
+    async def runners(self) -> list[RunnerState]:
+        """Return the runner processes as they are now."""
+        return self.roster.states()
+
     def bot(self, name: str) -> BotProfile | None:
         """Return a bot that answers calls here, or None."""
         runners = self.roster.of(name)
         return runners[-1].bot if runners else self._known.get(name)
 
     def has_room(self, bot: str) -> bool:
-        """Whether a bot can take one more call."""
-        limit = self._settings.max_calls
-        calls = {call_id for runner in self.roster for call_id in runner.calls}
-        if limit is not None and len(calls) >= limit:
-            return False
-        return self.roster.room(
-            bot, per_runner=self._settings.max_calls_per_runner, max_lag_ms=self._settings.max_lag_ms
-        )
+        """Whether one of a bot's runners can take one more call."""
+        return self.roster.room(bot)
 
     async def prepare(self, ongoing: OngoingCall, generation: Generation) -> None:
         """Have a runner begin a generation. See `Runs.prepare`."""
@@ -287,6 +297,7 @@ class Fleet:
         connection.runner = runner
         older = self.roster.add(runner)
         self._known[ready.bot.name] = ready.bot
+        self._bots[ready.bot.name] = None
         logger.info("runner {}: process {} runs {} {}", name, runner.pid, ready.bot.name, ready.bot.version)
         for held in ready.held:
             self._told(runner, held)
@@ -356,6 +367,8 @@ class Fleet:
         level = "ERROR" if calls else "INFO"
         logger.log(level, "runner {}: process {} is gone, with {} calls", name, runner.pid, len(calls))
         assert self._switching is not None
+        if calls or not runner.draining:
+            self._switching.runner_lost(runner.bot)
         for held in list(runner.held.values()):
             self._settle(held)
             await self._switching.runner_died(held.call_id, held.generation, alone=len(calls) == 1)

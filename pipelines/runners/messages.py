@@ -145,7 +145,8 @@ class Beat:
     Attributes:
         live: Pipelines with a media stream.
         prepared: Pipelines that wait for one.
-        lag_p99_ms: How late its event loop was, in 99 of 100 measures of the last minute at the most.
+        lag_p90_ms: How late its event loop was, in 9 of 10 measures of the last ten seconds at the most.
+        lag_p99_ms: The same in 99 of 100 of the last minute.
         lag_max_ms: The longest it ever was.
         rss_bytes: Its memory.
         spent_usd: What the calls that it runs have cost so far.
@@ -154,6 +155,7 @@ class Beat:
 
     live: int = 0
     prepared: int = 0
+    lag_p90_ms: float = 0.0
     lag_p99_ms: float = 0.0
     lag_max_ms: float = 0.0
     rss_bytes: int = 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..bot_profile import BotProfile
 from ..ongoing import OngoingCall
+from ..runs import Role, RunnerState
 from .messages import Beat, Held
 
 
@@ -55,10 +56,17 @@ class KnownRunner:
 
 
 class Roster:
-    """Every runner, in the order they came."""
+    """Every runner, in the order they came.
 
-    def __init__(self) -> None:
+    Args:
+        per_runner: How many calls a runner may have; None without a limit.
+        max_lag_ms: How late a runner's event loop may be while it takes calls; None without a limit.
+    """
+
+    def __init__(self, *, per_runner: int | None = None, max_lag_ms: float | None = None) -> None:
         self._runners: dict[str, KnownRunner] = {}
+        self._per_runner = per_runner
+        self._max_lag_ms = max_lag_ms
 
     def __iter__(self) -> Iterator[KnownRunner]:
         return iter(list(self._runners.values()))
@@ -96,7 +104,8 @@ class Roster:
         """Return the runner for a call's next generation; None when its bot has none.
 
         The runner that has the call already keeps it. A suspect gets a runner of its own, as far as there is
-        one; every other call goes where the fewest are, and not to where a suspect is.
+        one; every other call goes where the fewest are, and not to where a suspect is or where there is no
+        room, as long as there is another place. A call that has been taken is never refused.
         """
         able = [runner for runner in self.of(call.bot) if not runner.draining]
         if not able:
@@ -106,22 +115,48 @@ class Roster:
             return holder
         if call.suspect:
             return _alone(able) or _fewest(able)
-        clean = [runner for runner in able if not runner.suspects]
-        return _fewest(clean[: max(able[0].workers, 1)] or able)
+        taking = self.taking(call.bot) or able
+        return _fewest([runner for runner in taking if self._has_room(runner)] or taking)
 
-    def room(self, bot: str, *, per_runner: int | None, max_lag_ms: float | None) -> bool:
-        """Whether a bot can take one more call: by its own limit, and by one of its workers' limits."""
-        runners = [runner for runner in self.of(bot) if not runner.draining]
-        if not runners:
-            return False
-        limit = runners[-1].bot.max_calls
-        if limit is not None and sum(len(runner.calls) for runner in self.of(bot)) >= limit:
-            return False
-        return any(
-            (per_runner is None or len(runner.calls) < per_runner)
-            and (max_lag_ms is None or runner.beat.lag_p99_ms <= max_lag_ms)
-            for runner in [each for each in runners if not each.suspects][: max(runners[0].workers, 1)]
-        )
+    def taking(self, bot: str) -> list[KnownRunner]:
+        """Return the runners that a bot's new calls go to; others are kept warm, drain or have a suspect."""
+        clean = [runner for runner in self.of(bot) if not runner.draining and not runner.suspects]
+        return clean[: max(clean[0].workers, 1)] if clean else []
+
+    def states(self) -> list[RunnerState]:
+        """Return every runner as it is now."""
+        taking = {runner.name for bot in {each.bot.name for each in self} for runner in self.taking(bot)}
+        return [_state(runner, takes_calls=runner.name in taking) for runner in self]
+
+    def room(self, bot: str) -> bool:
+        """Whether one of a bot's runners can take one more call."""
+        return any(self._has_room(runner) for runner in self.taking(bot))
+
+    def _has_room(self, runner: KnownRunner) -> bool:
+        few = self._per_runner is None or len(runner.calls) < self._per_runner
+        return few and (self._max_lag_ms is None or runner.beat.lag_p90_ms <= self._max_lag_ms)
+
+
+def _state(runner: KnownRunner, *, takes_calls: bool) -> RunnerState:
+    role = Role.TAKES_CALLS if takes_calls else Role.KEPT_WARM
+    if runner.suspects:
+        role = Role.SUSPECT
+    beat = runner.beat
+    live = sum(held.started for held in runner.held.values())
+    return RunnerState(
+        name=runner.name,
+        pid=runner.pid,
+        bot=runner.bot.name,
+        version=runner.bot.version,
+        revision=runner.revision,
+        role=Role.DRAINING if runner.draining else role,
+        live=live,
+        prepared=len(runner.held) - live,
+        lag_p90_ms=beat.lag_p90_ms,
+        lag_p99_ms=beat.lag_p99_ms,
+        lag_max_ms=beat.lag_max_ms,
+        rss_bytes=beat.rss_bytes,
+    )
 
 
 def _alone(runners: Iterable[KnownRunner]) -> KnownRunner | None:

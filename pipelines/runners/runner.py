@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import resource
 import socket
 import time
 from collections.abc import Callable, Coroutine
@@ -25,6 +24,7 @@ from ..call_records import CallRecords
 from ..errors import AdmissionError
 from ..lives import Lives
 from ..media_streams import serve_media
+from ..memory import rss_bytes
 from ..ongoing import Apologise, Generation, Intent, OngoingCall
 from ..settings import Settings
 from ..spending import Spending
@@ -128,10 +128,11 @@ class Runner:
         beating = asyncio.create_task(self._beat())
         leaving = asyncio.create_task(self._leaving.wait())
         try:
-            while not self._leaving.is_set() and await self._connect():
-                lost = asyncio.create_task(self._lost.wait())
-                await asyncio.wait({lost, leaving}, return_when=asyncio.FIRST_COMPLETED)
-                lost.cancel()
+            with self._lives.loop_lag.watched():
+                while not self._leaving.is_set() and await self._connect():
+                    lost = asyncio.create_task(self._lost.wait())
+                    await asyncio.wait({lost, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                    lost.cancel()
         finally:
             await self._lives.close("runner stopped")
             await shared_writer().flush(FLUSH_DEADLINE_S)
@@ -196,18 +197,17 @@ class Runner:
 
     async def _beat(self) -> None:
         while True:
-            load = self._lives.load
-            rss_bytes = await asyncio.to_thread(_rss_bytes)
-            spent_usd = self._lives.spent_usd
+            load, lags = self._lives.load, self._lives.loop_lag.lags
             self._say(
                 Beat(
-                    load.live,
-                    load.prepared,
-                    load.lag_p99_ms,
-                    load.lag_max_ms,
-                    rss_bytes,
-                    spent_usd,
-                    self._draining,
+                    live=load.live,
+                    prepared=load.prepared,
+                    lag_p90_ms=lags.p90_ms,
+                    lag_p99_ms=load.lag_p99_ms,
+                    lag_max_ms=load.lag_max_ms,
+                    rss_bytes=await asyncio.to_thread(rss_bytes),
+                    spent_usd=self._lives.spent_usd,
+                    draining=self._draining,
                 )
             )
             await asyncio.sleep(BEAT_S)
@@ -333,12 +333,3 @@ class Runner:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _rss_bytes() -> int:
-    """Return the memory of this process that is in the machine's."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return pages * resource.getpagesize()

@@ -32,6 +32,7 @@ from ..server import Server, settle_memory
 from ..settings import Settings, load_settings
 from ..spending import ended_today_usd
 from ..waiting import until
+from .children import Expected
 from .fleet import Fleet
 from .hand_over import handing_over
 
@@ -62,6 +63,10 @@ class FleetExchange(Exchange):
         """Return a call that goes on. See `Switching`."""
         connected = self.find(call_id)
         return None if connected is None else connected.ongoing
+
+    def runner_lost(self, bot: BotProfile) -> None:
+        """A runner of a bot is gone that was to stay. See `Switching`."""
+        self.metrics.runner_died(bot.name)
 
     async def bot_came(self, bot: BotProfile) -> None:
         """A runner of a bot is there. See `Switching`."""
@@ -103,22 +108,24 @@ GOODBYE_S = 5.0
 """How long callers hear an apology when the server stops before their call has ended."""
 
 
-async def serve(settings: Settings, listener: socket.socket, runners: socket.socket, expected: int) -> None:
+async def serve(
+    settings: Settings, listener: socket.socket, runners: socket.socket, expected: Expected
+) -> None:
     """Answer until a signal says stop, then drain.
 
     Args:
         settings: The operator's settings.
         listener: Where the carrier connects.
         runners: Where runners connect.
-        expected: How many runners there are.
+        expected: Who is to connect there.
     """
     records = CallRecords(settings.data_dir)
     store = OngoingStore(settings.data_dir / "ongoing.sqlite")
     spent = functools.partial(ended_today_usd, records) if settings.day_budget_usd is not None else None
     known = {bot.name: bot for bot in store.bots()}
-    fleet = Fleet(runners, settings, known=known, ended_today_usd=spent)
+    fleet = Fleet(runners, settings, known=known, bots=expected.bots, ended_today_usd=spent)
     exchange = FleetExchange(fleet, settings, records, store)
-    await exchange.attached(expected)
+    await exchange.attached(expected.runners)
     server = Server(exchange, settings, listener)
     await server.start()
     beside = [
@@ -154,7 +161,7 @@ async def _sweep(settings: Settings) -> None:
 
 
 def main() -> None:
-    """Import everything, then wait until the supervisor says how many runners there are."""
+    """Import everything, then wait until the supervisor says who is there."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--listener", type=int, required=True)
     parser.add_argument("--runners", type=int, required=True)
@@ -165,7 +172,7 @@ def main() -> None:
     expected = sys.stdin.readline()
     if expected:
         carriers, runners = socket.socket(fileno=told.listener), socket.socket(fileno=told.runners)
-        uvloop.run(serve(settings, carriers, runners, int(expected)))
+        uvloop.run(serve(settings, carriers, runners, Expected.read(expected)))
 
 
 if __name__ == "__main__":

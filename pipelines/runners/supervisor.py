@@ -21,7 +21,7 @@ from loguru import logger
 
 from ..errors import BotLoadError, PipelinesError
 from ..settings import Settings
-from .children import WARM, BotFile, Child, RunnerChild, ServerChild, start_runner, start_server
+from .children import WARM, BotFile, Child, Expected, RunnerChild, ServerChild, start_runner, start_server
 from .control import controlled
 
 WARM_DEADLINE_S = 60.0
@@ -179,7 +179,8 @@ class Supervisor:
         self._server, self._spare = self._spare, None
         if self._server is None:
             self._server = await self._start_server()
-        self._server.begin(sum(runner.is_warm for place in self._places for runner in place.runners))
+        warm = sum(runner.is_warm for place in self._places for runner in place.runners)
+        self._server.begin(Expected(warm, tuple(place.name for place in self._places if place.name)))
         self._spare = await self._start_server()
 
     def _fill(self, place: _Place) -> None:

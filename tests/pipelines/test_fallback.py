@@ -206,7 +206,7 @@ def test_a_caller_too_many_gets_the_busy_chain(tmp_path: Path) -> None:
     bot = broken_bot(fallback=STEPS, busy=["All lines are busy.", LetRing(5)])
     report = place(tmp_path, bot, "steps: [{silence: {ms: 60000}}]", draining=True)
     assert done(report) == ["SpeakSentence", "Ring", "Hangup"]
-    assert events(tmp_path, report)["apologised"]["reason"] == "one call too many"
+    assert events(tmp_path, report)["apologised"]["reason"] == "stopping"
 
 
 def test_a_step_that_is_told_of_twice_is_followed_by_the_same(tmp_path: Path) -> None:

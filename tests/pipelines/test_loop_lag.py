@@ -71,3 +71,24 @@ def test_a_small_lag_is_not_told_but_counts() -> None:
 
     assert [lags.note(lag_ms, 0.0) for lag_ms in (49.9, *[1.0] * 200)] == [None] * 201
     assert (lags.max_ms, lags.p99_ms) == (49.9, 1.0)
+
+
+def test_a_loop_with_too_much_to_do_is_told_from_one_that_was_held_up() -> None:
+    held_up, overloaded = Lags(), Lags()
+    for number in range(100):
+        held_up.note(900.0 if number % 20 == 0 else 1.0, number / 10)
+        overloaded.note(900.0 if number % 5 == 0 else 1.0, number / 10)
+    assert held_up.p90_ms == 1.0
+    assert overloaded.p90_ms == 900.0
+    for number in range(90):
+        overloaded.note(1.0, 10 + number / 10)
+    assert overloaded.p90_ms == 1.0
+
+
+def test_the_first_measures_say_nothing_of_how_busy_a_loop_is() -> None:
+    lags = Lags()
+    for number in range(20):
+        lags.note(900.0, number / 10)
+    assert lags.p90_ms == 0.0
+    lags.note(900.0, 2.0)
+    assert lags.p90_ms == 900.0
