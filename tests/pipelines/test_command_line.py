@@ -226,9 +226,7 @@ def content_in(log: str, told: dict[str, Any]) -> list[str]:
 
 def test_a_scenario_that_is_none_is_refused(tmp_path: Path) -> None:
     ran = run(tmp_path, "demo", "--brain", "scripted", "--scenario", "bargein")
-    assert refusal(ran).startswith(
-        "'bargein' is no scenario: there are booking, barge-in, goodbye, silence, "
-    )
+    assert refusal(ran).startswith("'bargein' is no scenario: there are booking, barge-in, goodbye, silence, ")
     (tmp_path / "mine.yaml").write_text("steps:\n  - shout: x\n")
     ran = run(tmp_path, "demo", "--brain", "scripted", "--scenario", "mine.yaml")
     assert refusal(ran).startswith("mine.yaml:2: step 1 is 'shout', which is none of say, ")
