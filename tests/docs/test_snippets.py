@@ -79,7 +79,7 @@ def test_python_runs_and_a_bot_fits(snippet: Snippet, tmp_path: Path) -> None:
     bot = load_bot(path)
     if "@bot.pipeline" in snippet.text:
         pipeline = bot.build(rehearsal_call(bot.name, Settings(OPENAI_API_KEY="k")))  # pyright: ignore[reportCallIssue]
-        assert pipeline.joints[-1].processor == "BandwidthOutput"
+        assert "BandwidthOutput" in [joint.processor for joint in pipeline.joints]
 
 
 @pytest.mark.parametrize(
