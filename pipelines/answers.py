@@ -66,17 +66,27 @@ def stream(
             redirect_url=f"{serving.public_url}{path}/continue",
             username=user,
             password=generation.webhook_password,
-            **_elsewhere(serving, call.bot),
+            **_elsewhere(serving, call.bot, user, generation.webhook_password),
         ),
     ]
     return to_bxml(verbs)
 
 
-def _elsewhere(serving: ServingSettings, bot: str) -> dict[str, str]:
-    """Return what a Redirect says of the document that stands in when nobody of ours answers."""
+def _elsewhere(serving: ServingSettings, bot: str, user: str, password: str) -> dict[str, str]:
+    """Return where a Redirect goes that nobody of ours answers.
+
+    Without another host it comes again, for the first may have been lost, or its server died with it; the
+    answer is the same.
+    """
     if serving.fallback_url is None:
-        return {}
+        again = f"{serving.public_url}/bandwidth/{bot}/continue"
+        return {"redirect_fallback_url": again, "fallback_username": user, "fallback_password": password}
     return {"redirect_fallback_url": f"{serving.fallback_url}/{bot}.xml", "redirect_fallback_method": "GET"}
+
+
+def takes_long(document: str) -> bool:
+    """Whether the carrier may be busy with a document for as long as people talk, and say nothing."""
+    return "<Transfer" in document or "<Record" in document
 
 
 def hang_up() -> str:

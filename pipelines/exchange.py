@@ -33,9 +33,6 @@ from .settings import Recording, Settings
 CLOSING_S = 10.0
 """How long an exchange that closes waits for what it has begun."""
 
-ORPHANED_S = 120.0
-"""A call whose last pipeline ended so long ago, and of which the carrier says nothing, is over."""
-
 ANSWERED_AND_OVER = "hangup"
 """The cause of a transfer that somebody has answered and that has ended.
 
@@ -54,7 +51,6 @@ class ConnectedCall:
         bot: The bot that answers it.
         journal: Its journal.
         died: The generations whose runner died.
-        silent_since: When its last pipeline ended, as far as nothing was begun since; monotonic seconds.
         answering: Held while a webhook is answered, so that the same one, asked twice, gets one answer.
     """
 
@@ -62,7 +58,6 @@ class ConnectedCall:
     bot: BotProfile
     journal: Journal
     died: set[int] = field(default_factory=set[int])
-    silent_since: float | None = None
     answering: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
 
@@ -225,7 +220,6 @@ class Exchange(ABC):
         for ended in connected.ongoing.generations[generation - 1 : generation]:
             ended.ended_at = self._clock()
         if call_id in self.ongoing:
-            connected.silent_since = self._clock()
             unasked = functools.partial(self._unasked, connected, generation)
             self._second_way.watch(call_id, unasked)
         else:
@@ -254,13 +248,6 @@ class Exchange(ABC):
     def stop_resuming(self) -> None:
         """Let calls whose media stream ends from now on get their apology instead of another generation."""
         self._resuming = False
-
-    async def end_orphans(self) -> None:
-        """End calls of which nothing was heard since their last pipeline ended: the carrier's word was lost."""
-        now = self._clock()
-        for call_id, connected in list(self._calls.items()):
-            if connected.silent_since is not None and now - connected.silent_since > ORPHANED_S:
-                await self.disconnected(call_id, "never disconnected")
 
     async def close_records(self) -> None:
         """Close the records of calls that an earlier process left over, as far as nothing runs any more."""
@@ -342,6 +329,7 @@ class Exchange(ABC):
             return known[webhook]
 
     async def _open(self, connected: ConnectedCall) -> str:
+        await self._runs.ready(connected.bot.name)
         refusal = self.admission.refusal(connected.bot)
         if refusal is not None:
             self.metrics.call_refused(connected.bot.name, refusal)
@@ -350,8 +338,12 @@ class Exchange(ABC):
         return await self._stream(connected, connected.ongoing.open_generation(self._clock()), notice)
 
     async def _next(self, connected: ConnectedCall) -> str:
-        if connected.ongoing.intent is None and not self._resuming:
-            return self._fallback(connected, "the server stopped")
+        if connected.ongoing.intent is None:
+            if not self._resuming:
+                return self._fallback(connected, "the server stopped")
+            await self._runs.ready(connected.bot.name)
+            if connected.ongoing.over is not None:  # the caller has not waited
+                return answers.hang_up()
         match connected.ongoing.next_step(self._clock()):
             case HangUp():
                 return answers.hang_up()
@@ -365,7 +357,6 @@ class Exchange(ABC):
 
     async def _stream(self, connected: ConnectedCall, generation: Generation, notice: str | None = None) -> str:
         """Prepare a generation and ask for its media stream, or apologise when the bot has failed already."""
-        connected.silent_since = None
         await self._runs.prepare(connected.ongoing, generation)
         if connected.ongoing.condemned:
             generation.wants(Apologise("runners die of this call"))

@@ -163,6 +163,9 @@ class Lives:
             for bot in self._bots.values()
         ]
 
+    async def ready(self, bot: str) -> None:
+        """Do nothing: this process is there."""
+
     def has_room(self, bot: str) -> bool:
         """Whether this process can take one more call."""
         del bot

@@ -110,6 +110,10 @@ class Runs(Protocol):
         """Return a bot that answers calls here, or None."""
         ...
 
+    async def ready(self, bot: str) -> None:
+        """Wait until there is somebody to run a bot's pipelines, within a deadline."""
+        ...
+
     def has_room(self, bot: str) -> bool:
         """Whether a bot can take one more call."""
         ...

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 
 from loguru import logger
 
@@ -20,6 +19,8 @@ from ..bot_profile import BotProfile
 from ..ongoing import Generation, OngoingCall
 from ..runs import Ended, Load, RunnerState
 from ..settings import Settings
+from ..waiting import until
+from .death import gone
 from .link import Link, LinkClosedError
 from .messages import (
     Abandon,
@@ -38,6 +39,7 @@ from .messages import (
     from_runner,
 )
 from .roster import KnownRunner, Roster
+from .switching import Switching
 
 HEARTBEAT_S = 5.0
 """A runner that gives no sign of life for so long is hung, and is killed."""
@@ -48,38 +50,14 @@ LOOK_S = 0.2
 SUMS_S = 1.0
 """How often runners are told what the day has cost."""
 
+READY_DEADLINE_S = 8.0
+"""How long an answer waits for the next runner of a bot that has none; the carrier waits 15 s."""
+
 PREPARE_DEADLINE_S = 0.5
 """How long the carrier's answer waits for a pipeline; it may as well be built when its media stream comes."""
 
-DEATH_DEADLINE_S = 2.0
-"""How long a killed process may take to be gone."""
-
 INTRODUCTION_S = 5.0
 """How soon a runner that has connected says what it runs."""
-
-
-class Switching(Protocol):
-    """What a fleet tells of its runners' calls."""
-
-    def recalls(self, call_id: str) -> OngoingCall | None:
-        """Return a call that goes on."""
-        ...
-
-    async def changed(self, ongoing: OngoingCall) -> None:
-        """Something has become of a call."""
-        ...
-
-    async def runner_died(self, call_id: str, generation: int, *, alone: bool) -> None:
-        """The process that ran a generation is gone."""
-        ...
-
-    def runner_lost(self, bot: BotProfile) -> None:
-        """A runner of a bot is gone that was to stay."""
-        ...
-
-    async def bot_came(self, bot: BotProfile) -> None:
-        """A runner of a bot is there."""
-        ...
 
 
 @dataclass(eq=False)
@@ -179,6 +157,10 @@ class Fleet:
         """Return a bot that answers calls here, or None."""
         runners = self.roster.of(name)
         return runners[-1].bot if runners else self._known.get(name)
+
+    async def ready(self, bot: str) -> None:
+        """Wait until a bot has a runner. See `Runs.ready`."""
+        await until(lambda: bool(self.roster.of(bot)), READY_DEADLINE_S)
 
     def has_room(self, bot: str) -> bool:
         """Whether one of a bot's runners can take one more call."""
@@ -358,7 +340,7 @@ class Fleet:
         if connection is None:
             return
         connection.link.close()
-        await _gone(connection.process)
+        await gone(connection.process)
         runner = connection.runner
         if runner is None:
             return
@@ -398,22 +380,6 @@ class Fleet:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _gone(process: int) -> None:
-    """Kill a process and wait until it is gone; its descriptor is closed then."""
-    loop = asyncio.get_running_loop()
-    gone = asyncio.Event()
-    loop.add_reader(process, gone.set)
-    try:
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(process, signal.SIGKILL)
-        await asyncio.wait_for(gone.wait(), DEATH_DEADLINE_S)
-    except TimeoutError:
-        logger.error("a killed runner is still there after {:.0f} s", DEATH_DEADLINE_S)
-    finally:
-        loop.remove_reader(process)
-        os.close(process)
 
 
 async def _nobody_waits(call_id: str, generation: int, reason: str) -> None:

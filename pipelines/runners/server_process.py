@@ -20,6 +20,7 @@ from loguru import logger
 
 from callpipe.transports.websocket import UpgradeRequest
 
+from ..answers import takes_long
 from ..bot_profile import BotProfile
 from ..call_records import CallRecords
 from ..errors import AdmissionError
@@ -38,6 +39,13 @@ from .hand_over import handing_over
 
 ATTACH_DEADLINE_S = 1.5
 """How long a new server waits for the runners that are there before it answers webhooks."""
+
+
+ORPHANED_S = 60.0
+"""A call without a runner, of which the carrier says nothing for so long, is over.
+
+A webhook that is not answered in time, and then its fallback, take 30 s.
+"""
 
 
 class FleetExchange(Exchange):
@@ -82,6 +90,32 @@ class FleetExchange(Exchange):
                 await self.runner_died(ongoing.call_id, generation.number, alone=False)
         await self.close_records()
 
+    async def end_orphans(self, orphaned_s: float = ORPHANED_S) -> None:
+        """End the calls of which nothing has been heard for too long, until cancelled.
+
+        The webhook that tells of a call's end may be lost, and its records are to be closed all the same.
+
+        Args:
+            orphaned_s: After how long.
+        """
+        quiet: dict[str, tuple[int, float]] = {}
+        while True:
+            await asyncio.sleep(orphaned_s / 10)
+            now = self._clock()
+            alone = {
+                call.call_id: len(call.answers)
+                for call in self.ongoing
+                if not self._fleet.holds(call.call_id) and not any(map(takes_long, call.answers.values()))
+            }
+            quiet = {
+                call_id: (asked, quiet[call_id][1] if quiet.get(call_id, (-1, 0))[0] == asked else now)
+                for call_id, asked in alone.items()
+            }
+            for call_id, (_, since) in quiet.items():
+                if now - since > orphaned_s:
+                    logger.warning("call {}: nobody has told of its end", call_id)
+                    await self.disconnected(call_id, "never disconnected")
+
     async def drained(self, deadline_s: float) -> None:
         """Refuse new calls; wait until those that go on have ended, or the deadline has passed."""
         self.drain()
@@ -100,9 +134,6 @@ class FleetExchange(Exchange):
             return HTTPStatus.NOT_FOUND
         return self._fleet.hand_over(*admitted, descriptor, received)
 
-
-ORPHANS_S = 10.0
-"""How often it is looked for calls whose end nobody told."""
 
 GOODBYE_S = 5.0
 """How long callers hear an apology when the server stops before their call has ended."""
@@ -130,7 +161,7 @@ async def serve(
     await server.start()
     beside = [
         asyncio.create_task(_sweep(settings)),
-        asyncio.create_task(_end_orphans(exchange)),
+        asyncio.create_task(exchange.end_orphans()),
         asyncio.create_task(_orphaned(server.stopping)),
     ]
     await server.stopping.wait()
@@ -139,12 +170,6 @@ async def serve(
     await exchange.drained(settings.drain_s)
     await server.stop()
     store.close()
-
-
-async def _end_orphans(exchange: Exchange) -> None:
-    while True:
-        await asyncio.sleep(ORPHANS_S)
-        await exchange.end_orphans()
 
 
 async def _orphaned(stopping: asyncio.Event) -> None:

@@ -1,0 +1,98 @@
+"""An exchange without runners: what waits for one, and what becomes of calls of which nothing is heard."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from callpipe.pipelines.bot_profile import BotProfile
+from callpipe.pipelines.call_records import CallRecords
+from callpipe.pipelines.fallback import SaySentence
+from callpipe.pipelines.journal import read_journal
+from callpipe.pipelines.ongoing_store import OngoingStore
+from callpipe.pipelines.parties import Parties
+from callpipe.pipelines.runners.fleet import Fleet
+from callpipe.pipelines.runners.link import Link
+from callpipe.pipelines.runners.messages import Ready, encode
+from callpipe.pipelines.runners.server_process import FleetExchange
+from callpipe.pipelines.settings import Settings
+
+BOT = BotProfile("desk", "v1", (SaySentence("Sorry."),))
+RINGING = Parties("+15555550100", "+15555550199", "inbound")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    told = {
+        "public_url": "https://bots.example",
+        "webhook_username": "carrier",
+        "webhook_password": "long-enough",
+        "data_dir": tmp_path,
+    }
+    return Settings.model_validate(told)
+
+
+@pytest.fixture
+def idle(tmp_path: Path, settings: Settings) -> Iterator[tuple[Fleet, FleetExchange]]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(tmp_path / "runners"))
+        listener.listen()
+        store = OngoingStore(tmp_path / "ongoing.sqlite")
+        fleet = Fleet(listener, settings, known={BOT.name: BOT})
+        yield fleet, FleetExchange(fleet, settings, CallRecords(tmp_path), store)
+        store.close()
+
+
+@pytest.fixture
+async def exchange(idle: tuple[Fleet, FleetExchange]) -> AsyncIterator[FleetExchange]:
+    fleet, exchange = idle
+    fleet.start(exchange)
+    yield exchange
+    await exchange.close()
+
+
+def runner(tmp_path: Path) -> Link:
+    """Connect as a runner does."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.setblocking(False)
+    connection.connect(str(tmp_path / "runners"))
+    link = Link(connection, received=lambda _datagram, _descriptor: None, closed=lambda: None)
+    link.send(encode(Ready(BOT, 1)))
+    return link
+
+
+async def test_a_call_waits_for_its_bots_next_runner(exchange: FleetExchange, tmp_path: Path) -> None:
+    answering = asyncio.create_task(exchange.initiated(BOT.name, "c-1", RINGING))
+    await asyncio.sleep(0.1)
+    assert not answering.done()
+    link = runner(tmp_path)
+    assert "<StartStream" in await answering
+    await exchange.close()  # before the link, whose end would have it kill this process
+    link.close()
+
+
+async def test_a_call_without_a_runner_gets_an_apology_in_time(
+    exchange: FleetExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callpipe.pipelines.runners.fleet.READY_DEADLINE_S", 0.1)
+    assert "Sorry." in await exchange.initiated(BOT.name, "c-1", RINGING)
+
+
+async def test_a_call_nobody_tells_the_end_of_is_ended(
+    exchange: FleetExchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callpipe.pipelines.runners.fleet.READY_DEADLINE_S", 0.0)
+    await exchange.initiated(BOT.name, "c-1", RINGING)
+    watching = asyncio.create_task(exchange.end_orphans(0.3))
+    await asyncio.sleep(0.2)
+    assert exchange.calls == 1
+    for _ in range(200):
+        await asyncio.sleep(0.02)
+        if not exchange.calls:
+            break
+    watching.cancel()
+    assert exchange.calls == 0
+    last = await asyncio.to_thread(lambda: list(read_journal(tmp_path / "calls" / "c-1" / "journal.jsonl"))[-1])
+    assert (last["event"], last["reason"]) == ("call_ended", "never disconnected")
