@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 # Log messages go where callpipe says, not to loguru's default: pipecat greets there when it is imported.
 export LOGURU_AUTOINIT ?= 0
 
-.PHONY: demo test check reliability endurance bench docs install lock clean
+.PHONY: demo test check reliability endurance bench chaos soak share docs install lock clean
 
 demo: $(INSTALLED)  ## one phone call through real sockets, no key, no phone, no network
 	$(VENV)/bin/callpipe demo --brain $(BRAIN) $(if $(JSON),--json $(JSON))
@@ -44,6 +44,16 @@ docs: $(INSTALLED) $(VENV)/installed-docs  ## the documentation as HTML, in dist
 $(VENV)/installed-docs: requirements-docs.lock
 	PATH="$$PATH:$(VENV)/bin" uv pip install -q --python $(VENV)/bin/python --require-hashes -r requirements-docs.lock
 	touch $@
+
+chaos: $(INSTALLED)  ## processes die and hang under emulated calls, and none is lost; see tests/chaos/README.md
+	$(VENV)/bin/python tests/chaos/chaos.py $(if $(MINUTES),--minutes $(MINUTES)) $(if $(CALLS),--calls $(CALLS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json $(JSON))
+
+soak: $(INSTALLED)  ## 5,000 short calls through one runner leave nothing behind
+	$(VENV)/bin/python tests/chaos/soak.py $(if $(CALLS),--calls $(CALLS)) $(if $(JSON),--json $(JSON))
+
+share: $(INSTALLED)  ## how much of callpipe's processor time the server takes at 100 calls
+	$(VENV)/bin/python tests/chaos/share.py $(if $(CALLS),--calls $(CALLS)) $(if $(JSON),--json $(JSON))
 
 install: $(INSTALLED)
 

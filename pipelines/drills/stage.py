@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from callpipe.transports.bandwidth.emulator import Carrier, CarrierDelays
-from callpipe.transports.realtime.emulator import EmulatorSettings, RealtimeEmulatorServer
+from callpipe.transports.realtime.emulator import EmulatorSettings, FaultPlan, RealtimeEmulatorServer
 
 from ..errors import PipelinesError
 from ..waiting import until
@@ -47,7 +47,8 @@ class Serving:
         supervisor: Its first process.
         data_dir: Where it keeps its calls.
         model: The emulated model.
-        password: Of its webhooks.
+        username: The user of its webhooks.
+        password: Their password.
     """
 
     url: str
@@ -55,6 +56,7 @@ class Serving:
     data_dir: Path
     model: RealtimeEmulatorServer
     password: str
+    username: str = _USERNAME
 
     def carrier(self, bot: str = "drilled", **changed: Any) -> Carrier:
         """Return a carrier that calls one of its bots, with realistic delays unless told otherwise."""
@@ -63,7 +65,7 @@ class Serving:
         return Carrier(
             initiate_url=f"{webhooks}/initiate",
             status_url=f"{webhooks}/disconnect",
-            username=_USERNAME,
+            username=self.username,
             password=self.password,
             **given,
         )
@@ -79,8 +81,11 @@ class Serving:
 
     def server(self) -> int | None:
         """Return the process that answers the carrier, not its spare."""
-        servers = self._children("server_process")
-        return next((pid for pid in servers if _has_open(pid, "/ongoing.sqlite")), None)
+        return next((pid for pid in self.servers() if _has_open(pid, "/ongoing.sqlite")), None)
+
+    def servers(self) -> list[int]:
+        """Return the process that answers the carrier, and its spare."""
+        return self._children("server_process")
 
     def _children(self, module: str) -> list[int]:
         return [pid for pid in _children(self.supervisor.pid) if module in _words(pid)]
@@ -93,6 +98,7 @@ async def serving(
     bots: Sequence[Path] = (DRILLED_BOT,),
     workers: int = 1,
     model_settings: EmulatorSettings = MODEL,
+    model_faults: FaultPlan | None = None,
     log: Path | None = None,
     **environment: str,
 ) -> AsyncGenerator[Serving]:
@@ -103,6 +109,7 @@ async def serving(
         bots: The bot files.
         workers: The runners of each that take calls.
         model_settings: How the model behaves in time.
+        model_faults: What happens to its sessions.
         log: Where the log messages go; nowhere when None.
         **environment: Further settings.
 
@@ -113,7 +120,9 @@ async def serving(
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     words = [f"--workers={bot.stem}={workers}" for bot in bots]
-    model = RealtimeEmulatorServer(DrillBrain, api_key=key, settings=model_settings, max_sessions=1_000)
+    model = RealtimeEmulatorServer(
+        DrillBrain, api_key=key, settings=model_settings, faults=model_faults, max_sessions=1_000
+    )
     async with model:
         given = {
             **os.environ,
