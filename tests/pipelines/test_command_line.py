@@ -130,7 +130,8 @@ BROKEN = {
 def test_a_broken_bot_is_one_sentence_with_file_and_line(name: str, kind: str, tmp_path: Path) -> None:
     content, sentence = BROKEN[kind]
     (tmp_path / "broken.py").write_text(content)
-    ran = run(tmp_path, name, "broken.py", OPENAI_API_KEY="k", **SERVING)
+    port = ("--port", "0") if name == "serve" else ()  # tests run side by side
+    ran = run(tmp_path, name, "broken.py", *port, OPENAI_API_KEY="k", **SERVING)
     assert refusal(ran).startswith(f"broken.py{sentence}")
 
 
