@@ -159,6 +159,7 @@ class Lives:
                 lag_p99_ms=lags.p99_ms,
                 lag_max_ms=lags.max_ms,
                 rss_bytes=memory,
+                tasks=len(asyncio.all_tasks()),
             )
             for bot in self._bots.values()
         ]

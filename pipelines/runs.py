@@ -58,6 +58,7 @@ class RunnerState:
         lag_p99_ms: The loop lag that 99 of 100 measures of its last minute stayed below.
         lag_max_ms: The longest there was.
         rss_bytes: Its memory.
+        tasks: The tasks of its event loop: so many for each call, and some that stay.
     """
 
     name: str
@@ -72,6 +73,7 @@ class RunnerState:
     lag_p99_ms: float
     lag_max_ms: float
     rss_bytes: int
+    tasks: int = 0
 
 
 Ended = Callable[[str, int, str], Awaitable[None]]

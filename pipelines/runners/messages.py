@@ -149,6 +149,7 @@ class Beat:
         lag_p99_ms: The same in 99 of 100 of the last minute.
         lag_max_ms: The longest it ever was.
         rss_bytes: Its memory.
+        tasks: The tasks of its event loop.
         spent_usd: What the calls that it runs have cost so far.
         draining: It takes no further call.
     """
@@ -159,6 +160,7 @@ class Beat:
     lag_p99_ms: float = 0.0
     lag_max_ms: float = 0.0
     rss_bytes: int = 0
+    tasks: int = 0
     spent_usd: float = 0.0
     draining: bool = False
     kind: Literal["beat"] = "beat"

@@ -156,6 +156,7 @@ def _state(runner: KnownRunner, *, takes_calls: bool) -> RunnerState:
         lag_p99_ms=beat.lag_p99_ms,
         lag_max_ms=beat.lag_max_ms,
         rss_bytes=beat.rss_bytes,
+        tasks=beat.tasks,
     )
 
 

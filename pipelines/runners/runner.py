@@ -206,6 +206,7 @@ class Runner:
                     lag_p99_ms=load.lag_p99_ms,
                     lag_max_ms=load.lag_max_ms,
                     rss_bytes=await asyncio.to_thread(rss_bytes),
+                    tasks=len(asyncio.all_tasks()),
                     spent_usd=self._lives.spent_usd,
                     draining=self._draining,
                 )
