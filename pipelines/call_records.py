@@ -122,6 +122,18 @@ class CallRecords:
         """Close a call's journal, write its transcript and its figures."""
         journal.write("call_ended", reason=reason)
         journal.close()
+        await self.sum_up(ongoing, reason)
+
+    def has_ended(self, call_id: str) -> bool:
+        """Whether a call's journal tells of its end. It blocks while it reads."""
+        try:
+            events = read_journal(self.folder(call_id) / "journal.jsonl")
+            return any(event["event"] == "call_ended" for event in events)
+        except OSError:
+            return False
+
+    async def sum_up(self, ongoing: OngoingCall, reason: str) -> None:
+        """Write the transcript and the figures of a call whose journal is closed."""
         _on_disk(ongoing.call_id, functools.partial(self._sum_up, ongoing, reason))
         await shared_writer().flush(FLUSH_DEADLINE_S)
 

@@ -105,6 +105,7 @@ class Exchange(ABC):
         self.admission = Admission(runs, self.ongoing, settings, clock)
         self.metrics = Metrics()
         self._calls: dict[str, ConnectedCall] = {}
+        self._unsummed: list[OngoingCall] = []  # an earlier process may have died before it summed them up
         self._tasks: set[asyncio.Task[None]] = set()
         self._resuming = True
         runs.ended = self.generation_ended
@@ -254,6 +255,11 @@ class Exchange(ABC):
         for connected in list(self._calls.values()):
             if connected.ongoing.over is not None:
                 await self._close_record(connected, "caller", connected.ongoing.over)
+        for ongoing in self._unsummed:
+            await self._records.sum_up(ongoing, ongoing.over or "")
+            if self._store is not None:
+                await self._store.forget(ongoing.call_id)
+        self._unsummed.clear()
 
     async def close(self) -> None:
         """End every call, politely, within a deadline."""
@@ -313,6 +319,8 @@ class Exchange(ABC):
         for ongoing in calls:
             if ongoing.over is None:
                 self.ongoing.restore([ongoing])
+            elif self._records.has_ended(ongoing.call_id):
+                self._unsummed.append(ongoing)
             else:
                 journal = self._records.journal(ongoing)
                 profile = self._runs.bot(ongoing.bot) or BotProfile(ongoing.bot, "unknown", ())

@@ -100,7 +100,7 @@ async def run(plan: Plan) -> Outcome:
         outcome.done.update({f"model session: {name}": count for name, count in sessions.given.items()})
         outcome.done.update(f"webhook: {fault}" for result in outcome.results for fault in result.faults)
         records = Records(data_dir)
-        for call_id in wrong(outcome):
+        for call_id in noteworthy(outcome):
             outcome.journals[call_id] = await asyncio.to_thread(records.journal_text, call_id)
     return outcome
 
@@ -186,6 +186,12 @@ def wrong(outcome: Outcome) -> dict[str, str]:
     return {call_id: "; ".join(wrongs) for call_id, wrongs in told.items() if wrongs}
 
 
+def noteworthy(outcome: Outcome) -> dict[str, str]:
+    """Return what is wrong with each call, and which bots had forgotten the word."""
+    forgotten = {each.call_id: "forgotten" for each in outcome.results if each.remembered is False}
+    return {**forgotten, **wrong(outcome)}
+
+
 def findings(plan: Plan, outcome: Outcome) -> Findings:
     """Return what the outcome comes to."""
     results, records = outcome.results, outcome.records
@@ -246,7 +252,7 @@ def _details(outcome: Outcome) -> Mapping[str, Any]:
             "timeline": by_id[call_id].timeline if call_id in by_id else [],
             "journal": outcome.journals.get(call_id, "").splitlines(),
         }
-        for call_id, what in wrong(outcome).items()
+        for call_id, what in noteworthy(outcome).items()
     }
 
 

@@ -11,6 +11,7 @@ from callpipe.pipelines.bot_profile import BotProfile
 from callpipe.pipelines.call_records import CallRecords
 from callpipe.pipelines.fallback import SaySentence
 from callpipe.pipelines.journal import read_journal
+from callpipe.pipelines.ongoing import OngoingCall
 from callpipe.pipelines.ongoing_store import OngoingStore
 from callpipe.pipelines.parties import Parties
 from callpipe.pipelines.runners.fleet import Fleet
@@ -18,6 +19,7 @@ from callpipe.pipelines.runners.link import Link
 from callpipe.pipelines.runners.messages import Ready, encode
 from callpipe.pipelines.runners.server_process import FleetExchange
 from callpipe.pipelines.settings import Settings
+from callpipe.processors.disk import shared_writer
 
 BOT = BotProfile("desk", "v1", (SaySentence("Sorry."),))
 RINGING = Parties("+15555550100", "+15555550199", "inbound")
@@ -34,12 +36,28 @@ def settings(tmp_path: Path) -> Settings:
     return Settings.model_validate(told)
 
 
+ENDED = '{"t": 1.0, "time": "", "event": "call_ended", "reason": "hangup"}\n'
+
+
+def with_calls(tmp_path: Path, store: OngoingStore) -> None:
+    """Leave what a server leaves that dies when it has written a call's last line, and one that has not."""
+    records = CallRecords(tmp_path)
+    for call_id, left in (("c-ended", ENDED), ("c-over", "")):
+        ongoing = OngoingCall(call_id, BOT.name, RINGING, 0.0, over="hangup")
+        asyncio.run(store.save(ongoing))
+        records.begin(BOT, ongoing, recorded=False).close()
+        assert shared_writer().wait(5.0)
+        with (records.folder(call_id) / "journal.jsonl").open("a") as journal:
+            journal.write(left)
+
+
 @pytest.fixture
 def idle(tmp_path: Path, settings: Settings) -> Iterator[tuple[Fleet, FleetExchange]]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(str(tmp_path / "runners"))
         listener.listen()
         store = OngoingStore(tmp_path / "ongoing.sqlite")
+        with_calls(tmp_path, store)
         fleet = Fleet(listener, settings, known={BOT.name: BOT})
         yield fleet, FleetExchange(fleet, settings, CallRecords(tmp_path), store)
         store.close()
@@ -96,3 +114,19 @@ async def test_a_call_nobody_tells_the_end_of_is_ended(
     assert exchange.calls == 0
     last = await asyncio.to_thread(lambda: list(read_journal(tmp_path / "calls" / "c-1" / "journal.jsonl"))[-1])
     assert (last["event"], last["reason"]) == ("call_ended", "never disconnected")
+
+
+async def test_the_next_server_ends_what_the_last_one_could_not_and_nothing_twice(
+    exchange: FleetExchange, idle: tuple[Fleet, FleetExchange], tmp_path: Path
+) -> None:
+    await exchange.generation_ended("c-ended", 1, "bot")
+    await exchange.close_records()
+
+    def endings(call_id: str) -> int:
+        events = read_journal(tmp_path / "calls" / call_id / "journal.jsonl")
+        return sum(event["event"] == "call_ended" for event in events)
+
+    assert await asyncio.to_thread(endings, "c-ended") == 1
+    assert await asyncio.to_thread(endings, "c-over") == 1
+    rows = await asyncio.to_thread(CallRecords(tmp_path).today)
+    assert {row.call_id: row.reason for row in rows} == {"c-ended": "hangup", "c-over": "hangup"}
