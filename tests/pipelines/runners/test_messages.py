@@ -58,7 +58,7 @@ FROM_RUNNER: list[FromRunner] = [
     Ready(BotProfile("a", "v1", (), 3), 2, 4, (HELD, Held("c-2", 1))),
     Prepared(HELD),
     Told(Held("c-1", 2)),
-    Beat(1, 2, 3.0, 4.0, 5.0, 6, 7.5),
+    Beat(1, 2, 3.0, 4.0, 5.0, 6, 7, 7.5),
 ]
 
 
