@@ -252,9 +252,14 @@ def _words(reason: bytes | None) -> str:
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
-    """Return the TLS settings of this process: with the system's authorities they take a megabyte and 20 ms."""
-    return ssl.create_default_context()
+def _tls() -> dict[str, Any]:
+    """Return the TLS settings of this process: with the system's authorities they take 0.9 MB and 49 ms.
+
+    The buffers hold two TLS records each; by default they are 16, and what a stall has filled once stays taken.
+    """
+    size = 2 * (16 * 1024 + 64)
+    context = ssl.create_default_context()
+    return {"ssl_context": context, "ssl_incoming_bio_size": size, "ssl_outgoing_bio_size": size}
 
 
 async def connect(url: str, *, headers: Mapping[str, str], deadline_s: float) -> WebSocket:
@@ -264,7 +269,7 @@ async def connect(url: str, *, headers: Mapping[str, str], deadline_s: float) ->
             _, listener = await picows.ws_connect(  # pyright: ignore[reportUnknownMemberType]  untyped kwargs
                 PicowsSocket,
                 url,
-                ssl_context=_tls() if url.startswith("wss:") else None,
+                **(_tls() if url.startswith("wss:") else {}),
                 extra_headers=dict(headers),
                 max_frame_size=MAX_MESSAGE_BYTES,
                 websocket_handshake_timeout=deadline_s,
