@@ -28,7 +28,7 @@ reliability: $(INSTALLED)  ## hold every call that a failing model can cost, and
 endurance: $(INSTALLED)  ## 10,000 sequences of events of a session, faults at 900 moments of a call: half an hour
 	EVENT_SEQUENCES=10000 SWEPT_MOMENTS=100 $(VENV)/bin/pytest -q -n 2 --dist worksteal --timeout 7200 \
 		tests/transports/realtime/test_session_rules.py tests/transports/realtime/test_session_losses.py \
-		tests/pipelines/test_rehearsal_sweep.py
+		tests/pipelines/rehearsal/test_sweep.py
 
 bench: $(INSTALLED) $(VENV)/installed-bench  ## against stock pipecat, a bare bridge and floors; see tests/bench/README.md
 	$(VENV)/bin/python tests/bench/run.py $(if $(QUICK),--quick) $(if $(JSON),--json $(JSON)) $(if $(PLOT),--plot $(PLOT))

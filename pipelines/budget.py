@@ -16,7 +16,7 @@ from pipecat.observers.base_observer import BaseObserver, FramePushed
 from callpipe.transports.errors import where
 from callpipe.transports.frames import UsageFrame
 
-from .call_index import IndexedCall
+from .records.call_index import IndexedCall
 
 WARN_SHARE = 0.8
 """The share of a budget at which it warns."""

@@ -20,20 +20,20 @@ from callpipe.transports.errors import CallpipeError
 from . import emulate
 from .answers import fallback
 from .bot import load_bot
-from .call_index import CallIndex
 from .drawing import draw as draw_pipeline
 from .errors import SettingsError, UnknownCallError
-from .journal import read_journal, transcript
 from .loading import built
 from .logs import log_to_stderr
 from .new import write_new_bot
-from .retention import sweep
+from .records.call_index import CallIndex
+from .records.journal import read_journal, transcript
+from .records.retention import sweep
 from .runners.children import with_workers
 from .runners.control import ask_to_reload
 from .runners.supervisor import Supervisor, inherited_listener
 from .server import Server
 from .settings import load_settings
-from .status_table import show_status
+from .watching.status_table import show_status
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 calls_app = typer.Typer(no_args_is_help=True, help="What became of calls.")
@@ -107,7 +107,7 @@ def rehearse(
     ] = False,
 ) -> None:
     """Hold a call for each thing a model can do wrong; exit status 1 when one costs more than it may."""
-    from .rehearse import run_rehearsals  # noqa: PLC0415  the emulators are needed here only
+    from .rehearsal.rehearse import run_rehearsals  # noqa: PLC0415  the emulators are needed here only
 
     log_to_stderr("CRITICAL")
     run_rehearsals(console, json, real_time=real_time, into=into or ())
@@ -202,7 +202,7 @@ def probe(
     json: Annotated[Path | None, typer.Option(help="Write the findings to this file.")] = None,
 ) -> None:
     """Place one call on a real Bandwidth account, and measure what its documentation does not say."""
-    from .probe_command import numbers_of, run_probe  # noqa: PLC0415  needed here only
+    from .probing.command import numbers_of, run_probe  # noqa: PLC0415  needed here only
 
     settings = load_settings()
     log_to_stderr("WARNING", settings.log)

@@ -24,16 +24,16 @@ from callpipe.transports.websocket import Connect, connect
 
 from .bot import load_bot
 from .call import Call
-from .call_records import CallRecords
 from .errors import DemoError
-from .journal import figures, read_journal
 from .lives import Observers
+from .records.call_records import CallRecords
+from .records.journal import figures, read_journal
 from .scenario import DEFAULT, SCENARIOS, Scenario
 from .server import Server
 from .settings import Recording, Settings
-from .sightings_observer import SightingsObserver
 from .switchboard import Switchboard
 from .timeline import LiveTimeline
+from .trials.sightings_observer import SightingsObserver
 
 _RECEPTIONIST = resources.files("callpipe.transports.realtime.emulator.brains") / "receptionist.yaml"
 """What the scripted model says."""

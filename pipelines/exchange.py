@@ -18,17 +18,17 @@ from . import answers
 from .admission import Admission, Refusal
 from .answers import Chain
 from .bot_profile import BotProfile
-from .call_records import CallRecords
 from .credentials import basic_credentials
 from .fallback import Step
-from .journal import Journal
-from .metrics import Metrics
 from .ongoing import Apologise, Generation, HangUp, OngoingCall, OngoingCalls
 from .ongoing_store import OngoingStore
 from .parties import Parties
+from .records.call_records import CallRecords
+from .records.journal import Journal
 from .runs import Load, Runs
 from .second_way import SecondWay, voice_api
 from .settings import Recording, Settings
+from .watching.metrics import Metrics
 
 CLOSING_S = 10.0
 """How long an exchange that closes waits for what it has begun."""

@@ -23,11 +23,11 @@ from .bot_profile import BotProfile
 from .budget import CallBudget
 from .call import Call
 from .call_life import CallLife, Deadlines
-from .call_records import CallRecords
-from .journal import Journal, JournalObserver
 from .loop_lag import LoopLag
 from .memory import rss_bytes
 from .ongoing import Apologise, Generation, OngoingCall
+from .records.call_records import CallRecords
+from .records.journal import Journal, JournalObserver
 from .runs import Ended, Load, Role, RunnerState
 from .settings import Settings
 from .spending import Spending

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import pytest
 
-from .phone import Phone
+from .trials.phone import Phone
 
 __all__ = ["Phone", "phone"]
 

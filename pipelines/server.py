@@ -22,7 +22,7 @@ from .errors import SettingsError
 from .exchange import Exchange
 from .parties import Parties
 from .settings import Settings
-from .watching import watch
+from .watching.routes import watch
 
 MAX_WEBHOOK_BYTES = 256 * 1024
 """A larger webhook is refused; Bandwidth's have a few kilobytes."""

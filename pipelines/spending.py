@@ -11,9 +11,9 @@ from pipecat.observers.base_observer import BaseObserver
 
 from .budget import BudgetNotice, BudgetObserver, CallBudget, DayBudget, spent_on
 from .call import Call
-from .call_records import CallRecords
 from .errors import CallNotRunningError
-from .journal import Journal
+from .records.call_records import CallRecords
+from .records.journal import Journal
 from .settings import Settings
 
 LAST_WORDS = "I'm sorry, our time is up. Goodbye."

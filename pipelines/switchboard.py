@@ -15,12 +15,12 @@ from callpipe.transports.bandwidth.messages import StartMessage
 from callpipe.transports.websocket import UpgradeRequest, WebSocket, media_socket_protocol
 
 from .bot import Bot
-from .call_records import CallRecords
 from .errors import AdmissionError
 from .exchange import Exchange
 from .lives import Lives
 from .media_streams import serve_media
 from .ongoing import Generation, OngoingCall
+from .records.call_records import CallRecords
 from .second_way import SecondWay
 from .settings import Settings
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from callpipe.transports.bandwidth.emulator import Caller, CallReport, parse_script
 from callpipe.transports.speech.tones import ToneVoice
 
-from ..journal import read_journal
+from ..records.journal import read_journal
 from ..runners.control import ask_to_reload
 from .stage import DRILLED_BOT, Serving
 

@@ -22,12 +22,12 @@ from callpipe.transports.bandwidth.messages import StartMessage
 from callpipe.transports.websocket import WebSocket
 
 from ..bot import Bot
-from ..call_records import CallRecords
 from ..errors import AdmissionError
 from ..lives import Lives
 from ..media_streams import serve_media
 from ..memory import rss_bytes
 from ..ongoing import Apologise, Generation, Intent, OngoingCall
+from ..records.call_records import CallRecords
 from ..settings import Settings
 from ..spending import Spending
 from ..waiting import until

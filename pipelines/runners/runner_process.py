@@ -15,9 +15,9 @@ import uvloop
 from callpipe.transports.errors import CallpipeError
 from callpipe.transports.realtime.prices import use_prices
 
-from ..call_records import CallRecords
 from ..loading import load_to_serve
 from ..logs import log_to_stderr
+from ..records.call_records import CallRecords
 from ..server import settle_memory
 from ..settings import load_settings
 from ..waiting import until

@@ -22,13 +22,13 @@ from callpipe.transports.websocket import UpgradeRequest
 
 from ..answers import takes_long
 from ..bot_profile import BotProfile
-from ..call_records import CallRecords
 from ..errors import AdmissionError
 from ..exchange import Exchange
 from ..logs import log_to_stderr
 from ..ongoing import OngoingCall
 from ..ongoing_store import OngoingStore
-from ..retention import sweep_daily
+from ..records.call_records import CallRecords
+from ..records.retention import sweep_daily
 from ..server import Server, settle_memory
 from ..settings import Settings, load_settings
 from ..spending import ended_today_usd

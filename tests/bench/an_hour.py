@@ -24,8 +24,8 @@ from talking_model import TEXT, ModelLeg
 
 from callpipe.pipelines import Bot, Call, Parties, Pipeline, passthrough_call, realtime_call
 from callpipe.pipelines.call_life import CallLife
-from callpipe.pipelines.journal import Journal, JournalObserver
 from callpipe.pipelines.ongoing import OngoingCall
+from callpipe.pipelines.records.journal import Journal, JournalObserver
 from callpipe.pipelines.server import settle_memory
 from callpipe.pipelines.settings import Recording, Settings
 from callpipe.processors.disk import shared_writer

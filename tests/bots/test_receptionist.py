@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from callpipe.pipelines.phone import Phone
+from callpipe.pipelines.trials.phone import Phone
 from callpipe.transports.realtime.emulator.brains import RECEPTIONIST
 
 pytest_plugins = ["callpipe.pipelines.pytest_plugin"]

@@ -4,8 +4,8 @@ import wave
 from dataclasses import dataclass
 from pathlib import Path
 
-from callpipe.pipelines.call_index import CallIndex, IndexedCall
-from callpipe.pipelines.journal import read_journal
+from callpipe.pipelines.records.call_index import CallIndex, IndexedCall
+from callpipe.pipelines.records.journal import read_journal
 
 OFF_BY_S = 0.1
 """A recording is as long as its call's media streams, from the first's start to the last's end, within this."""

@@ -8,8 +8,9 @@ import random
 import time
 from typing import Protocol
 
-from callpipe.pipelines import Bot, journal
+from callpipe.pipelines import Bot
 from callpipe.pipelines.drills import drilled_bot
+from callpipe.pipelines.records import journal
 from callpipe.processors import disk, wav
 
 STALL_S = float(os.environ.get("STALL_S", "1.0"))

@@ -16,10 +16,10 @@ from pydantic import SecretStr
 
 from callpipe.pipelines import Bot, Call, Parties, Pipeline, passthrough_call
 from callpipe.pipelines.call_life import Deadlines
-from callpipe.pipelines.call_records import CallRecords
-from callpipe.pipelines.journal import Journal, read_journal
 from callpipe.pipelines.ongoing import OngoingCall
-from callpipe.pipelines.restore import restore
+from callpipe.pipelines.records.call_records import CallRecords
+from callpipe.pipelines.records.journal import Journal, read_journal
+from callpipe.pipelines.records.restore import restore
 from callpipe.pipelines.settings import Settings
 from callpipe.pipelines.switchboard import Switchboard
 from callpipe.processors.disk import shared_writer

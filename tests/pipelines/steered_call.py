@@ -17,8 +17,8 @@ from pipecat.observers.base_observer import BaseObserver
 
 from callpipe.pipelines import Bot, Call, Parties, Pipeline, passthrough_call
 from callpipe.pipelines.call_life import CallLife
-from callpipe.pipelines.journal import Journal, JournalObserver
 from callpipe.pipelines.ongoing import OngoingCall
+from callpipe.pipelines.records.journal import Journal, JournalObserver
 from callpipe.pipelines.settings import Recording, Settings
 from callpipe.processors.disk import shared_writer
 from callpipe.transports.audio.g711 import decode_mulaw, encode_mulaw

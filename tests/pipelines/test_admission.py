@@ -12,10 +12,10 @@ from pydantic import SecretStr
 
 from callpipe.pipelines import Bot, Call, Pipeline
 from callpipe.pipelines.admission import Refusal
-from callpipe.pipelines.call_records import CallRecords
-from callpipe.pipelines.journal import read_journal
 from callpipe.pipelines.ongoing import RETURN_S, TOKEN_LIFETIME_S, Apologise, HangUp, OngoingCall
 from callpipe.pipelines.parties import Parties
+from callpipe.pipelines.records.call_records import CallRecords
+from callpipe.pipelines.records.journal import read_journal
 from callpipe.pipelines.settings import Settings
 from callpipe.pipelines.switchboard import Switchboard
 from callpipe.processors.disk import shared_writer

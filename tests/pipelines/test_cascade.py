@@ -10,9 +10,9 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from callpipe.pipelines import Bot, Call, Pipeline
 from callpipe.pipelines.cascade import cascade_call
 from callpipe.pipelines.errors import PipelineFormatError
-from callpipe.pipelines.journal import read_journal
-from callpipe.pipelines.phone import Phone
+from callpipe.pipelines.records.journal import read_journal
 from callpipe.pipelines.settings import Recording
+from callpipe.pipelines.trials.phone import Phone
 from callpipe.processors.cascade.scripted import ScriptedLLM, ToneSTT, ToneTTS, ToneVAD
 from callpipe.processors.tools import end_call, tool
 from callpipe.transports.bandwidth.emulator import Line

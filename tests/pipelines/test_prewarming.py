@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from callpipe.pipelines import Bot, Call, Parties, Pipeline, answers
-from callpipe.pipelines.journal import figures
 from callpipe.pipelines.ongoing import TOKEN_LIFETIME_S
+from callpipe.pipelines.records.journal import figures
 from callpipe.processors.disk import shared_writer
 from callpipe.transports.realtime.emulator.faults import RefuseHandshake, every_session
 

@@ -14,8 +14,8 @@ import httpx
 from pydantic import SecretStr
 
 from callpipe.pipelines import Bot
-from callpipe.pipelines.call_records import CallRecords
-from callpipe.pipelines.journal import Event, figures, read_journal
+from callpipe.pipelines.records.call_records import CallRecords
+from callpipe.pipelines.records.journal import Event, figures, read_journal
 from callpipe.pipelines.server import Server
 from callpipe.pipelines.settings import Settings
 from callpipe.pipelines.switchboard import Switchboard

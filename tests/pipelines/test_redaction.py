@@ -15,8 +15,8 @@ from pipecat.frames.frames import ErrorFrame
 
 from callpipe.pipelines import Call, Pipeline, passthrough_call, realtime_call
 from callpipe.pipelines.errors import CallNotRunningError
-from callpipe.pipelines.journal import read_journal, transcript
-from callpipe.pipelines.restore import restore
+from callpipe.pipelines.records.journal import read_journal, transcript
+from callpipe.pipelines.records.restore import restore
 from callpipe.processors.tools import ToolContext, tool
 from callpipe.transports.frames import REDACTED
 from callpipe.transports.lane import MediaProcessor

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from callpipe.pipelines.demo import run_demo
 from callpipe.pipelines.errors import DemoError
-from callpipe.pipelines.phone import Phone
 from callpipe.pipelines.scenario import DEFAULT, SCENARIOS, find_scenario
 from callpipe.pipelines.settings import Settings
+from callpipe.pipelines.trials.phone import Phone
 from callpipe.transports.bandwidth.emulator import ScriptError
 from callpipe.transports.realtime.emulator.brains import RECEPTIONIST
 

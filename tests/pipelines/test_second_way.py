@@ -16,11 +16,11 @@ from pipecat.processors.frame_processor import FrameDirection
 from pydantic import SecretStr
 
 from callpipe.pipelines import Bot, Call, Parties, Pipeline, answers
-from callpipe.pipelines.call_records import CallRecords
 from callpipe.pipelines.errors import SettingsError
 from callpipe.pipelines.fallback import chain
-from callpipe.pipelines.journal import Journal
 from callpipe.pipelines.ongoing import OngoingCall
+from callpipe.pipelines.records.call_records import CallRecords
+from callpipe.pipelines.records.journal import Journal
 from callpipe.pipelines.second_way import SecondWay, voice_api
 from callpipe.pipelines.settings import Settings
 from callpipe.pipelines.switchboard import Switchboard

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 
 from callpipe.pipelines import Bot, Call, Pipeline
 from callpipe.pipelines.bot import load_bot
-from callpipe.pipelines.call_index import CallIndex
-from callpipe.pipelines.call_records import CallRecords
 from callpipe.pipelines.ongoing import MAX_REMEMBERED_S
+from callpipe.pipelines.records.call_index import CallIndex
+from callpipe.pipelines.records.call_records import CallRecords
 from callpipe.pipelines.server import MAX_WEBHOOK_BYTES, Server
 from callpipe.pipelines.settings import Recording, Settings
 from callpipe.pipelines.switchboard import Switchboard

@@ -11,10 +11,10 @@ from pydantic import SecretStr
 
 from callpipe.pipelines import Call, Parties
 from callpipe.pipelines.bot import load_bot
-from callpipe.pipelines.call_index import CallIndex
-from callpipe.pipelines.call_records import CallRecords
 from callpipe.pipelines.errors import CallNotRunningError
-from callpipe.pipelines.journal import CallFigures, Journal
+from callpipe.pipelines.records.call_index import CallIndex
+from callpipe.pipelines.records.call_records import CallRecords
+from callpipe.pipelines.records.journal import CallFigures, Journal
 from callpipe.pipelines.settings import Settings
 from callpipe.pipelines.spending import LAST_WORDS, Spending
 from callpipe.pipelines.switchboard import Switchboard

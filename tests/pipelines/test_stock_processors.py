@@ -33,9 +33,9 @@ from pipecat.turns.user_turn_strategies import ExternalUserTurnStrategies
 from callpipe.pipelines import Bot, Call, Pipeline
 from callpipe.pipelines.call import rehearsal_call
 from callpipe.pipelines.errors import PipelineFormatError
-from callpipe.pipelines.phone import Phone
 from callpipe.pipelines.settings import Settings
 from callpipe.pipelines.stock_formats import stock_formats
+from callpipe.pipelines.trials.phone import Phone
 from callpipe.processors import AudioFilter, AudioMixer, MulawDecoder, MulawEncoder, RealtimeLLM, Resampler
 from callpipe.processors.cascade.scripted import ToneSTT, ToneTTS, ToneVAD
 from callpipe.transports.audio.formats import PCM_8K, PCM_16K, PCMU_8K, Tracks

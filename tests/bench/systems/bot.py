@@ -10,7 +10,7 @@ from host import arguments
 from pydantic import SecretStr
 
 from callpipe.pipelines import Bot, Call, Pipeline, passthrough_call, realtime_call
-from callpipe.pipelines.call_records import CallRecords
+from callpipe.pipelines.records.call_records import CallRecords
 from callpipe.pipelines.server import Server, settle_memory
 from callpipe.pipelines.settings import Recording, Settings
 from callpipe.pipelines.switchboard import Switchboard

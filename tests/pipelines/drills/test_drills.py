@@ -8,7 +8,7 @@ import pytest
 from callpipe.pipelines.drills import crash
 from callpipe.pipelines.drills.deploy import changeable_bot, deploy
 from callpipe.pipelines.drills.stage import serving
-from callpipe.pipelines.journal import read_journal
+from callpipe.pipelines.records.journal import read_journal
 from callpipe.transports.bandwidth.emulator import Caller, parse_script
 from callpipe.transports.speech.tones import ToneVoice
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from callpipe.pipelines.bot_profile import BotProfile
-from callpipe.pipelines.call_records import CallRecords
 from callpipe.pipelines.fallback import SaySentence
-from callpipe.pipelines.journal import read_journal
 from callpipe.pipelines.ongoing import OngoingCall
 from callpipe.pipelines.ongoing_store import OngoingStore
 from callpipe.pipelines.parties import Parties
+from callpipe.pipelines.records.call_records import CallRecords
+from callpipe.pipelines.records.journal import read_journal
 from callpipe.pipelines.runners.fleet import Fleet
 from callpipe.pipelines.runners.link import Link
 from callpipe.pipelines.runners.messages import Ready, encode

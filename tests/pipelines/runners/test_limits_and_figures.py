@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from callpipe.pipelines.drills.stage import Serving, serving
 from callpipe.pipelines.runs import Role
-from callpipe.pipelines.service_status import ServiceStatus
+from callpipe.pipelines.watching.service_status import ServiceStatus
 from callpipe.transports.bandwidth.emulator import Caller, CallReport, CarrierDelays, parse_script
 from callpipe.transports.speech.tones import ToneVoice
 

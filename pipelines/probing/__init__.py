@@ -1,0 +1,1 @@
+"""The probe: one call on a real account that measures what nobody documents."""

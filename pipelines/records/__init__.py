@@ -1,0 +1,1 @@
+"""What is kept of calls: journals, the index, transcripts; restored, swept."""

@@ -1,0 +1,1 @@
+"""Calls to a bot in virtual time, for bot authors' tests."""
