@@ -56,7 +56,8 @@ class DrillBrain:
             return [Say(f"it was {_fact(history)}")]
         if "look it up" in text:
             called = any(isinstance(entry, CallTool) for entry in since)
-            return [Say("looked up")] if called else [CallTool("look_up", {"key": "it"})]
+            # What the tool takes is no part of what a drill measures, so the bot speaks before it.
+            return [Say("looked up")] if called else [Say("let me see"), CallTool("look_up", {"key": "it"})]
         if "a story" in text:
             return [Say(_rest_of_story(since))]
         return [Say("very well")]
