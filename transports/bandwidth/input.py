@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -74,8 +75,9 @@ class BandwidthInput(MediaProcessor):
         self._media_over = False
         self._packets_since_line_audio = 0
         self._reading: asyncio.Task[None] | None = None
-        self._busy = True  # the reading task has something in hand
+        self._busy = True  # something is in hand, or nobody reads
         self._passing_on: asyncio.Task[None] | None = None
+        self._context = contextvars.Context()
 
     def formats(self, tracks: Tracks) -> Tracks:
         """The caller's track begins here, as PCMU at 8 kHz."""
@@ -131,6 +133,7 @@ class BandwidthInput(MediaProcessor):
 
     async def _read(self, socket: WebSocket) -> None:
         """Read the socket until it closes: what can be passed on at once is, right as it comes."""
+        self._context = contextvars.copy_context()  # the call's, by which log messages are told apart
         if isinstance(socket, OfferingSocket):
             socket.offer_to(self._take)
         self._busy = False
@@ -153,9 +156,13 @@ class BandwidthInput(MediaProcessor):
         """Take a message as it comes, unless one before it is still being passed on."""
         if self._busy or self._passing_on is not None:
             return False
-        rest = self._receive(message)
+        self._busy = True
+        rest = self._context.run(self._receive, message)
+        self._busy = False
         if rest is not None:
-            self._passing_on = self.create_task(self._finish(rest))  # pyright: ignore[reportUnknownMemberType]  see cleanup
+            self._passing_on = self.create_task(  # pyright: ignore[reportUnknownMemberType]  see cleanup
+                self._finish(rest), context=self._context
+            )
             self._passing_on.add_done_callback(self._is_passed_on)
         return True
 
