@@ -13,8 +13,8 @@ from typing import Literal
 from loguru import logger
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 
+from callpipe.transports.call_events import UsageFrame
 from callpipe.transports.errors import where
-from callpipe.transports.frames import UsageFrame
 
 from .records.call_index import IndexedCall
 

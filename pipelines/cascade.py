@@ -28,7 +28,7 @@ from callpipe.processors.mulaw import MulawDecoder, MulawEncoder
 from callpipe.processors.resampler import Resampler
 from callpipe.processors.tools import Tool
 from callpipe.processors.tools.answer import Answer
-from callpipe.transports.frames import CallerTurnFrame, ToolCalledFrame
+from callpipe.transports.call_events import CallerTurnFrame, ToolCalledFrame
 
 from .call import Call
 from .pipeline import Pipeline

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from callpipe.transports.bandwidth.emulator import CarrierEvent
-from callpipe.transports.frames import (
+from callpipe.transports.call_events import (
     BargeInFrame,
     BotTurnFrame,
     CallerTurnFrame,

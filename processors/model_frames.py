@@ -13,7 +13,8 @@ from pipecat.frames.frames import (
 )
 
 from callpipe.transports.audio.formats import PCM_8K, PCM_16K, PCM_24K, AudioFormat, Encoding
-from callpipe.transports.frames import CallEventFrame, EncodedAudio, OutputEncodedAudioFrame, ToolCallFrame
+from callpipe.transports.call_events import CallEventFrame
+from callpipe.transports.frames import EncodedAudio, OutputEncodedAudioFrame, ToolCallFrame
 from callpipe.transports.realtime import happenings
 from callpipe.transports.realtime.happenings import Happening
 

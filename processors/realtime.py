@@ -27,20 +27,22 @@ from pipecat.utils.time import time_now_iso8601
 
 from callpipe.transports import websocket
 from callpipe.transports.audio.formats import Tracks
-from callpipe.transports.errors import FormatMismatchError
-from callpipe.transports.frames import (
+from callpipe.transports.call_events import (
     CallerTurnFrame,
-    EncodedAudio,
-    InputEncodedAudioFrame,
     MediaStartedFrame,
     MediaStoppedFrame,
     ModelFaultFrame,
+    TurnLatencyFrame,
+)
+from callpipe.transports.errors import FormatMismatchError
+from callpipe.transports.frames import (
+    EncodedAudio,
+    InputEncodedAudioFrame,
     PlayheadFrame,
     PlayoutClearedFrame,
     PlayoutFinishedFrame,
     PlayoutStartedFrame,
     ToolResultFrame,
-    TurnLatencyFrame,
 )
 from callpipe.transports.lane import UPSTREAM, MediaProcessor
 from callpipe.transports.realtime import happenings

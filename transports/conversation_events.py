@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from .frames import CallEventFrame
+from .call_events import CallEventFrame
 
 
 @dataclass

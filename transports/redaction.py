@@ -9,7 +9,7 @@ from typing import ClassVar
 from .audio.g711 import MULAW_SILENCE
 from .audio.line_tracks import LineAudio
 from .audio.playhead import CarrierClock
-from .frames import CallEventFrame
+from .call_events import CallEventFrame
 
 EDGE_S = 1.0
 """How late it may be told that somebody began to speak: so long after its end a redaction reaches."""

@@ -25,8 +25,8 @@ from pipecat.frames.frames import (
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 
 from callpipe.processors.disk import DiskWriter, open_private, shared_writer, write_all
+from callpipe.transports.call_events import REDACTED, CallEventFrame
 from callpipe.transports.errors import where
-from callpipe.transports.frames import REDACTED, CallEventFrame
 from callpipe.transports.lane import DOWNSTREAM
 from callpipe.transports.redaction import RedactedTimes, RedactionFrame
 

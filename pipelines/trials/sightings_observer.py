@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 
 from callpipe.transports.bandwidth.emulator import Sightings
-from callpipe.transports.frames import BotTurnFrame, CallEventFrame, ToolCalledFrame
+from callpipe.transports.call_events import BotTurnFrame, CallEventFrame, ToolCalledFrame
 
 
 class SightingsObserver(BaseObserver):

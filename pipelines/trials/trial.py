@@ -27,7 +27,7 @@ from callpipe.transports.bandwidth.emulator import (
     SeenToolCall,
     Sightings,
 )
-from callpipe.transports.frames import CallerTurnFrame, CallEventFrame
+from callpipe.transports.call_events import CallerTurnFrame, CallEventFrame
 from callpipe.transports.realtime.emulator import EmulatedEndpoint, EmulatorSettings, FaultPlan
 from callpipe.transports.speech.interfaces import Brain
 from callpipe.transports.speech.tones import ToneVoice

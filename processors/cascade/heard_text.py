@@ -22,13 +22,8 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from callpipe.transports.audio.formats import PCM_8K, AudioFormat
 from callpipe.transports.audio.playhead import Playhead
-from callpipe.transports.frames import (
-    BargeInFrame,
-    BotTurnFrame,
-    MediaStoppedFrame,
-    PlayheadFrame,
-    PlayoutFinishedFrame,
-)
+from callpipe.transports.call_events import BargeInFrame, BotTurnFrame, MediaStoppedFrame
+from callpipe.transports.frames import PlayheadFrame, PlayoutFinishedFrame
 from callpipe.transports.lane import DOWNSTREAM, MediaProcessor
 
 LOOK_S = 0.05

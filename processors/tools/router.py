@@ -13,8 +13,9 @@ from loguru import logger
 from pipecat.frames.frames import CancelFrame, EndFrame, Frame
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSetup
 
+from callpipe.transports.call_events import ToolCalledFrame
 from callpipe.transports.conversation_events import ToolStartedFrame
-from callpipe.transports.frames import ToolCalledFrame, ToolCallFrame, ToolResultFrame
+from callpipe.transports.frames import ToolCallFrame, ToolResultFrame
 from callpipe.transports.lane import DOWNSTREAM, UPSTREAM, MediaProcessor
 from callpipe.transports.steering import FillerFrame, ToolsChangedFrame
 

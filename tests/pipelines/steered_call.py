@@ -24,8 +24,8 @@ from callpipe.processors.disk import shared_writer
 from callpipe.transports.audio.g711 import decode_mulaw, encode_mulaw
 from callpipe.transports.bandwidth.messages import StartMessage
 from callpipe.transports.bandwidth.transport import BandwidthTransport
+from callpipe.transports.call_events import CallEventFrame
 from callpipe.transports.errors import SocketClosedError
-from callpipe.transports.frames import CallEventFrame
 from callpipe.transports.loopback import LoopbackSocket, socket_pair
 from callpipe.transports.realtime.emulator.brains.replies import requested_sentence
 from callpipe.transports.realtime.emulator.served_session import EmulatorSettings, inline, serve_session

@@ -17,7 +17,7 @@ from pipecat.tests.utils import run_test
 from callpipe.pipelines.budget import BudgetNotice, BudgetObserver, CallBudget, DayBudget, spent_on
 from callpipe.pipelines.records.call_index import CallIndex
 from callpipe.pipelines.records.journal import figures
-from callpipe.transports.frames import UsageFrame
+from callpipe.transports.call_events import UsageFrame
 
 COSTS = st.lists(st.floats(0, 1), max_size=20)
 

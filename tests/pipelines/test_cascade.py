@@ -16,7 +16,7 @@ from callpipe.pipelines.trials.phone import Phone
 from callpipe.processors.cascade.scripted import ScriptedLLM, ToneSTT, ToneTTS, ToneVAD
 from callpipe.processors.tools import end_call, tool
 from callpipe.transports.bandwidth.emulator import Line
-from callpipe.transports.frames import BargeInFrame, BotTurnFrame, ToolCalledFrame
+from callpipe.transports.call_events import BargeInFrame, BotTurnFrame, ToolCalledFrame
 from callpipe.transports.realtime.emulator.brains import Script
 
 pytest_plugins = ["callpipe.pipelines.pytest_plugin"]

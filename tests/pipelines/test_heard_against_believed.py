@@ -10,7 +10,7 @@ from callpipe.pipelines import Call, Pipeline, passthrough_call, realtime_call
 from callpipe.transports.audio.formats import PCM_24K, PCMU_8K, AudioFormat
 from callpipe.transports.bandwidth.emulator import CallerScript, Line
 from callpipe.transports.bandwidth.emulator.script import HangUp, Say, Silence, Step
-from callpipe.transports.frames import BargeInFrame
+from callpipe.transports.call_events import BargeInFrame
 from callpipe.transports.realtime.emulator.served_session import EmulatorSettings
 from callpipe.transports.realtime.emulator.session_log import SessionLog
 

@@ -17,7 +17,7 @@ from callpipe.processors import MulawDecoder, MulawEncoder, RealtimeLLM, Resampl
 from callpipe.transports.audio.g711 import decode_mulaw, encode_mulaw
 from callpipe.transports.bandwidth.emulator import CallerScript, Line
 from callpipe.transports.bandwidth.emulator.script import CutIn, HangUp, Say, Silence, Step, WaitForBot
-from callpipe.transports.frames import MediaStoppedFrame
+from callpipe.transports.call_events import MediaStoppedFrame
 from callpipe.transports.lane import UPSTREAM, MediaProcessor
 from callpipe.transports.realtime.emulator.served_session import EmulatorSettings
 from callpipe.transports.realtime.settings import RealtimeSettings

@@ -18,7 +18,7 @@ from callpipe.pipelines.errors import CallNotRunningError
 from callpipe.pipelines.records.journal import read_journal, transcript
 from callpipe.pipelines.records.restore import restore
 from callpipe.processors.tools import ToolContext, tool
-from callpipe.transports.frames import REDACTED
+from callpipe.transports.call_events import REDACTED
 from callpipe.transports.lane import MediaProcessor
 from callpipe.transports.redaction import RedactionFrame
 from callpipe.transports.speech.interfaces import CallTool, Say

@@ -18,7 +18,7 @@ from callpipe.pipelines.records.journal import CallFigures, Journal
 from callpipe.pipelines.settings import Settings
 from callpipe.pipelines.spending import LAST_WORDS, Spending
 from callpipe.pipelines.switchboard import Switchboard
-from callpipe.transports.frames import UsageFrame
+from callpipe.transports.call_events import UsageFrame
 
 ECHO = load_bot(Path(__file__).parents[2] / "bots" / "echo.py")
 ENVIRONMENT = Settings().model_copy(

@@ -14,7 +14,7 @@ from callpipe.pipelines.errors import CallNotRunningError
 from callpipe.processors import RealtimeLLM
 from callpipe.processors.tools import ToolContext, ToolRouter, tool
 from callpipe.transports.audio.formats import PCMU_8K
-from callpipe.transports.frames import BargeInFrame, BotTurnFrame, CallerTurnFrame, TurnLatencyFrame
+from callpipe.transports.call_events import BargeInFrame, BotTurnFrame, CallerTurnFrame, TurnLatencyFrame
 from callpipe.transports.lane import DOWNSTREAM, UPSTREAM, MediaProcessor
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.speech.interfaces import CallTool, Say

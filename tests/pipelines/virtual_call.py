@@ -29,7 +29,7 @@ from callpipe.pipelines.settings import Recording, Settings
 from callpipe.transports.audio.playhead import Playhead
 from callpipe.transports.bandwidth.emulator import Caller, CallerScript, CallReport, Carrier, Line
 from callpipe.transports.bandwidth.transport import BandwidthTransport, receive_start
-from callpipe.transports.frames import CallEventFrame
+from callpipe.transports.call_events import CallEventFrame
 from callpipe.transports.loopback import Latency, socket_pair
 from callpipe.transports.realtime.emulator.served_session import EmulatorSettings, inline, serve_session
 from callpipe.transports.realtime.emulator.session_log import SessionLog

@@ -21,14 +21,9 @@ from pipecat.processors.frame_processor import FrameDirection
 
 from ..audio.formats import PCMU_8K, Tracks
 from ..audio.line_tracks import LineAudio, LineTracks
+from ..call_events import MediaStartedFrame, MediaStoppedFrame
 from ..errors import SocketClosedError
-from ..frames import (
-    InputEncodedAudioFrame,
-    LineAudioFrame,
-    LineAudioRequestFrame,
-    MediaStartedFrame,
-    MediaStoppedFrame,
-)
+from ..frames import InputEncodedAudioFrame, LineAudioFrame, LineAudioRequestFrame
 from ..lane import MediaProcessor, Rest
 from ..redaction import RedactedLine, RedactionFrame
 from ..websocket import OfferingSocket, WebSocket

@@ -28,14 +28,9 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection
 
 from ..audio.formats import Tracks
+from ..call_events import MediaStoppedFrame
 from ..errors import FormatMismatchError
-from ..frames import (
-    MediaStoppedFrame,
-    PlayheadFrame,
-    PlayoutClearedFrame,
-    PlayoutFinishedFrame,
-    PlayoutStartedFrame,
-)
+from ..frames import PlayheadFrame, PlayoutClearedFrame, PlayoutFinishedFrame, PlayoutStartedFrame
 from ..lane import DOWNSTREAM, UPSTREAM, MediaProcessor, Rest
 from .line import MediaLine
 from .messages import CLEAR, PLAYOUT_FORMATS

@@ -5,12 +5,8 @@ from __future__ import annotations
 from pipecat.frames.frames import Frame
 
 from ..audio.formats import PCMU_8K
-from ..frames import (
-    CarrierFaultFrame,
-    InputEncodedAudioFrame,
-    MediaStartedFrame,
-    MediaStoppedFrame,
-)
+from ..call_events import CarrierFaultFrame, MediaStartedFrame, MediaStoppedFrame
+from ..frames import InputEncodedAudioFrame
 from .errors import MalformedMessageError
 from .messages import MediaMessage, StartMessage, parse
 

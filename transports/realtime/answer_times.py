@@ -6,7 +6,7 @@ import math
 from array import array
 from dataclasses import dataclass
 
-from ..frames import TurnLatencyFrame
+from ..call_events import TurnLatencyFrame
 
 MAX_REMEMBERED_MS = 30_000.0
 """Caller audio whose arrival is remembered: the server tells of a turn after its end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..frames import UsageFrame
+from ..call_events import UsageFrame
 from . import events
 from .answer_times import AnswerTimes
 from .bot_speech import BotSpeech

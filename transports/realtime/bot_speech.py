@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from ..audio.formats import AudioFormat, Encoding
 from ..audio.playhead import Playhead
+from ..call_events import BargeInFrame
 from ..conversation_events import BotSpeakingFrame
-from ..frames import BargeInFrame, EncodedAudio
+from ..frames import EncodedAudio
 from .client_events import delete_item
 from .events import AudioDelta, AudioDone, MalformedEventError, TranscriptDelta, TranscriptDone
 from .happenings import BotAudio, BotStarted, BotStopped, Happening

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..call_events import CallerTurnFrame, UsageFrame
 from ..conversation_events import CallerSpokeFrame
-from ..frames import CallerTurnFrame, UsageFrame
 from .events import AudioCommitted, CallerTranscribed, CallerTranscriptionFailed, SpeechStopped
 from .faults import Faults
 from .happenings import CallerStopped, Happening

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..frames import ModelFaultFrame
+from ..call_events import ModelFaultFrame
 from .events import UnknownEvent
 
 MAX_KINDS = 256

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..frames import BotTurnFrame, EncodedAudio, ToolCallFrame
+from ..call_events import BotTurnFrame
+from ..frames import EncodedAudio, ToolCallFrame
 from .bot_speech import BotSpeech
 from .caller import ANSWER_DEADLINE_S, CallerSpeech
 from .caller_audio import CallerAudio

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..frames import CallEventFrame, EncodedAudio, ToolCallFrame
+from ..call_events import CallEventFrame
+from ..frames import EncodedAudio, ToolCallFrame
 
 
 @dataclass(frozen=True, slots=True)

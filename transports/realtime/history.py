@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..frames import BotTurnFrame, EncodedAudio, ToolCallFrame
+from ..call_events import BotTurnFrame
+from ..frames import EncodedAudio, ToolCallFrame
 from .client_events import (
     add_message,
     add_spoken_message,

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..frames import BotTurnFrame
+from ..call_events import BotTurnFrame
 from .client_events import delete_item, truncate_item
 from .pace import HEARD_TOLERANCE_MS, Pace, words_heard
 

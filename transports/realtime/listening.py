@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from ..frames import CallerTurnFrame, EncodedAudio
+from ..call_events import CallerTurnFrame
+from ..frames import EncodedAudio
 from . import events
 from .answer_times import AnswerTimes
 from .caller import CallerSpeech, CallerTurns

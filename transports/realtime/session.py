@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..audio.playhead import Playhead
+from ..call_events import SessionReadyFrame
 from ..conversation_events import EndAskedFrame
-from ..frames import EncodedAudio, SessionReadyFrame
+from ..frames import EncodedAudio
 from ..restored import Restored
 from ..steering import ChangeFrame, SteeringFrame, TellFrame
 from . import client_events, events

@@ -32,7 +32,7 @@ from callpipe.pipelines.records.journal import (
     transcript,
 )
 from callpipe.processors.disk import DiskWriter, write_all
-from callpipe.transports.frames import (
+from callpipe.transports.call_events import (
     BargeInFrame,
     BotTurnFrame,
     CallerTurnFrame,

@@ -19,7 +19,7 @@ from callpipe.processors import RealtimeLLM
 from callpipe.processors.tools import end_call, tool
 from callpipe.transports.bandwidth.emulator import Line
 from callpipe.transports.bandwidth.emulator.script import Expect, HangUp, Say, WaitForBot
-from callpipe.transports.frames import SessionReadyFrame
+from callpipe.transports.call_events import SessionReadyFrame
 from callpipe.transports.realtime.emulator import Drop, Nth, first_sessions
 from callpipe.transports.realtime.emulator.brains import Script
 from callpipe.transports.realtime.settings import RealtimeSettings

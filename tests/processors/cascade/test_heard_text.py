@@ -18,7 +18,8 @@ from pipecat.utils.text.base_text_aggregator import TextType
 
 from callpipe.processors.cascade import HeardText
 from callpipe.transports.audio.playhead import Playhead
-from callpipe.transports.frames import BargeInFrame, BotTurnFrame, MediaStoppedFrame, PlayheadFrame
+from callpipe.transports.call_events import BargeInFrame, BotTurnFrame, MediaStoppedFrame
+from callpipe.transports.frames import PlayheadFrame
 from callpipe.transports.lane import DOWNSTREAM, UPSTREAM
 from callpipe.transports.virtual_time import in_virtual_time
 

@@ -14,12 +14,8 @@ import pytest
 from callpipe.transports import websocket
 from callpipe.transports.audio.formats import PCMU_8K
 from callpipe.transports.audio.g711 import MULAW_SILENCE, encode_mulaw
-from callpipe.transports.frames import (
-    EncodedAudio,
-    InputEncodedAudioFrame,
-    ModelFaultFrame,
-    SessionReadyFrame,
-)
+from callpipe.transports.call_events import ModelFaultFrame, SessionReadyFrame
+from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame
 from callpipe.transports.realtime.emulator import EmulatedEndpoint, RealtimeEmulatorServer, SessionLog
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.speech.interfaces import CallTool, Ear, Heard, Say, ToolOutput, Voice

@@ -23,15 +23,9 @@ from pipecat.metrics.metrics import TTFBMetricsData
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from callpipe.transports.audio.formats import PCMU_8K
+from callpipe.transports.call_events import BargeInFrame, BotTurnFrame, TurnLatencyFrame
 from callpipe.transports.errors import FormatMismatchError
-from callpipe.transports.frames import (
-    BargeInFrame,
-    BotTurnFrame,
-    EncodedAudio,
-    InputEncodedAudioFrame,
-    OutputEncodedAudioFrame,
-    TurnLatencyFrame,
-)
+from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame, OutputEncodedAudioFrame
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.virtual_time import in_virtual_time
 

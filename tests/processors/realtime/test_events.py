@@ -11,15 +11,8 @@ from pipecat.frames.frames import (
 )
 
 from callpipe.transports.audio.formats import PCMU_8K
-from callpipe.transports.frames import (
-    BotTurnFrame,
-    CallerTurnFrame,
-    EncodedAudio,
-    InputEncodedAudioFrame,
-    ToolCallFrame,
-    ToolResultFrame,
-    UsageFrame,
-)
+from callpipe.transports.call_events import BotTurnFrame, CallerTurnFrame, UsageFrame
+from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame, ToolCallFrame, ToolResultFrame
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.virtual_time import in_virtual_time
 

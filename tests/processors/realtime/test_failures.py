@@ -18,15 +18,9 @@ from callpipe.processors.errors import (
     SessionFailedError,
 )
 from callpipe.transports.audio.formats import PCMU_8K
+from callpipe.transports.call_events import BotTurnFrame, ModelFaultFrame, SessionReadyFrame
 from callpipe.transports.errors import Fault, SocketRefusedError
-from callpipe.transports.frames import (
-    BotTurnFrame,
-    EncodedAudio,
-    InputEncodedAudioFrame,
-    ModelFaultFrame,
-    OutputEncodedAudioFrame,
-    SessionReadyFrame,
-)
+from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame, OutputEncodedAudioFrame
 from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.virtual_time import in_virtual_time

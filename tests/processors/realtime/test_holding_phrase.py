@@ -9,13 +9,9 @@ import pytest
 
 from callpipe.processors import RealtimeLLM
 from callpipe.transports.audio.formats import PCM_24K, PCMU_8K
+from callpipe.transports.call_events import ModelFaultFrame
 from callpipe.transports.errors import FormatMismatchError
-from callpipe.transports.frames import (
-    EncodedAudio,
-    InputEncodedAudioFrame,
-    ModelFaultFrame,
-    OutputEncodedAudioFrame,
-)
+from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame, OutputEncodedAudioFrame
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.virtual_time import in_virtual_time
 

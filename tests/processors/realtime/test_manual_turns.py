@@ -10,7 +10,8 @@ import pytest
 from pipecat.frames.frames import InterruptionFrame, UserStoppedSpeakingFrame
 
 from callpipe.transports.audio.formats import PCMU_8K
-from callpipe.transports.frames import CallerTurnFrame, EncodedAudio, InputEncodedAudioFrame, TurnLatencyFrame
+from callpipe.transports.call_events import CallerTurnFrame, TurnLatencyFrame
+from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame
 from callpipe.transports.realtime.settings import RealtimeSettings, ServerVad
 from callpipe.transports.virtual_time import run_virtual
 

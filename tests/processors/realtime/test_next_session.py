@@ -14,14 +14,12 @@ from pipecat.frames.frames import InterruptionFrame
 
 from callpipe.processors.errors import ModelLostError, ModelUnreachableError
 from callpipe.transports.audio.formats import PCMU_8K
+from callpipe.transports.call_events import CallerTurnFrame, ModelFaultFrame, SessionReadyFrame
 from callpipe.transports.errors import HandshakeLateError, SocketRefusedError
 from callpipe.transports.frames import (
-    CallerTurnFrame,
     EncodedAudio,
     InputEncodedAudioFrame,
-    ModelFaultFrame,
     OutputEncodedAudioFrame,
-    SessionReadyFrame,
     ToolCallFrame,
 )
 from callpipe.transports.realtime.endpoints import Breakers, RealtimeEndpoint

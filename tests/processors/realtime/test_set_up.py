@@ -9,12 +9,9 @@ import pytest
 
 from callpipe.processors.realtime import RealtimeLLM
 from callpipe.transports.audio.formats import PCM_8K, PCM_24K, PCMU_8K, AudioFormat, Tracks
+from callpipe.transports.call_events import SessionReadyFrame
 from callpipe.transports.errors import FormatMismatchError
-from callpipe.transports.frames import (
-    EncodedAudio,
-    InputEncodedAudioFrame,
-    SessionReadyFrame,
-)
+from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.virtual_time import in_virtual_time
 

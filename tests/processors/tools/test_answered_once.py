@@ -17,7 +17,8 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessorSet
 from pipecat.utils.asyncio.task_manager import TaskManager
 
 from callpipe.processors.tools import ToolRouter, tool
-from callpipe.transports.frames import ToolCalledFrame, ToolCallFrame, ToolResultFrame
+from callpipe.transports.call_events import ToolCalledFrame
+from callpipe.transports.frames import ToolCallFrame, ToolResultFrame
 from callpipe.transports.lane import DOWNSTREAM, MediaProcessor
 from callpipe.transports.virtual_time import run_virtual
 

@@ -25,7 +25,8 @@ from pipecat.services.llm_service import LLMService
 from pipecat.workers.runner import WorkerRunner
 
 from callpipe.processors.tools import Tool, ToolContext, ToolRouter, end_call, tool
-from callpipe.transports.frames import ToolCalledFrame, ToolCallFrame, ToolResultFrame
+from callpipe.transports.call_events import ToolCalledFrame
+from callpipe.transports.frames import ToolCallFrame, ToolResultFrame
 from callpipe.transports.lane import DOWNSTREAM, UPSTREAM
 from callpipe.transports.virtual_time import run_virtual
 

@@ -25,8 +25,9 @@ from pipecat.utils.asyncio.task_manager import TaskManager
 
 from callpipe.processors.tools import ToolContext, ToolDefinitionError, ToolRouter, end_call, tool
 from callpipe.processors.tools.router import GRACE_S
+from callpipe.transports.call_events import ToolCalledFrame
 from callpipe.transports.conversation_events import ToolStartedFrame
-from callpipe.transports.frames import ToolCalledFrame, ToolCallFrame, ToolResultFrame
+from callpipe.transports.frames import ToolCallFrame, ToolResultFrame
 from callpipe.transports.lane import DOWNSTREAM, UPSTREAM, MediaProcessor
 from callpipe.transports.virtual_time import run_virtual
 

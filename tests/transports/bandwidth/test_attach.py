@@ -20,11 +20,10 @@ from callpipe.transports.audio.formats import PCMU_8K
 from callpipe.transports.bandwidth import BandwidthTransport
 from callpipe.transports.bandwidth.errors import MediaFormatError
 from callpipe.transports.bandwidth.messages import MediaFormat, StartMessage, Track
+from callpipe.transports.call_events import MediaStartedFrame, MediaStoppedFrame
 from callpipe.transports.frames import (
     EncodedAudio,
     InputEncodedAudioFrame,
-    MediaStartedFrame,
-    MediaStoppedFrame,
     OutputEncodedAudioFrame,
     PlayheadFrame,
     PlayoutClearedFrame,

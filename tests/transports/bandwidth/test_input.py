@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 from pipecat.frames.frames import ClientConnectedFrame, ErrorFrame, Frame, InterruptionFrame, StartFrame
 
+from callpipe.transports.call_events import CarrierFaultFrame, MediaStartedFrame, MediaStoppedFrame
 from callpipe.transports.frames import (
-    CarrierFaultFrame,
     EncodedAudio,
     InputEncodedAudioFrame,
     LineAudioFrame,
     LineAudioRequestFrame,
-    MediaStartedFrame,
-    MediaStoppedFrame,
     OutputEncodedAudioFrame,
 )
 from callpipe.transports.lane import UPSTREAM, Rest

@@ -18,12 +18,8 @@ from pipecat.frames.frames import ErrorFrame
 
 from callpipe.transports.bandwidth.errors import MalformedMessageError
 from callpipe.transports.bandwidth.messages import MediaMessage, is_base64, parse
-from callpipe.transports.frames import (
-    CarrierFaultFrame,
-    EncodedAudio,
-    InputEncodedAudioFrame,
-    MediaStoppedFrame,
-)
+from callpipe.transports.call_events import CarrierFaultFrame, MediaStoppedFrame
+from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame
 from callpipe.transports.virtual_time import run_virtual
 
 if TYPE_CHECKING:

@@ -19,13 +19,9 @@ from pipecat.frames.frames import (
     OutputDTMFFrame,
 )
 
+from callpipe.transports.call_events import MediaStoppedFrame
 from callpipe.transports.errors import SocketBacklogError
-from callpipe.transports.frames import (
-    EncodedAudio,
-    MediaStoppedFrame,
-    OutputEncodedAudioFrame,
-    PlayoutFinishedFrame,
-)
+from callpipe.transports.frames import EncodedAudio, OutputEncodedAudioFrame, PlayoutFinishedFrame
 from callpipe.transports.loopback import LoopbackSocket
 from callpipe.transports.virtual_time import in_virtual_time
 

@@ -18,14 +18,8 @@ from pipecat.frames.frames import (
 
 from callpipe.transports.bandwidth import BandwidthSerializer
 from callpipe.transports.bandwidth.errors import PlayoutFormatError
-from callpipe.transports.frames import (
-    CarrierFaultFrame,
-    EncodedAudio,
-    InputEncodedAudioFrame,
-    MediaStartedFrame,
-    MediaStoppedFrame,
-    OutputEncodedAudioFrame,
-)
+from callpipe.transports.call_events import CarrierFaultFrame, MediaStartedFrame, MediaStoppedFrame
+from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame, OutputEncodedAudioFrame
 
 FOLDER = Path(__file__).parents[2] / "packets" / "bandwidth"
 PACKETS = {name: (FOLDER / f"{name}.json").read_text() for name in ("start", "media", "stop", "clear")}

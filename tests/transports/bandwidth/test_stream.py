@@ -9,7 +9,8 @@ from pipecat.frames.frames import Frame
 
 from callpipe.transports.bandwidth.messages import StartMessage
 from callpipe.transports.bandwidth.stream import MAX_LATE_IN_A_ROW, MediaStream
-from callpipe.transports.frames import InputEncodedAudioFrame, MediaStartedFrame, MediaStoppedFrame
+from callpipe.transports.call_events import MediaStartedFrame, MediaStoppedFrame
+from callpipe.transports.frames import InputEncodedAudioFrame
 
 START = StartMessage(account_id="a", call_id="c", stream_id="s", stream_name="n")
 

@@ -17,7 +17,8 @@ from pipecat.transports.base_transport import BaseTransport
 from pipecat.workers.runner import WorkerRunner
 
 from callpipe.transports.bandwidth import BandwidthTransport, receive_start
-from callpipe.transports.frames import InputEncodedAudioFrame, MediaStoppedFrame, OutputEncodedAudioFrame
+from callpipe.transports.call_events import MediaStoppedFrame
+from callpipe.transports.frames import InputEncodedAudioFrame, OutputEncodedAudioFrame
 from callpipe.transports.loopback import LoopbackSocket, socket_pair
 from callpipe.transports.virtual_time import run_virtual
 

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from callpipe.transports.frames import (
-    BargeInFrame,
-    BotTurnFrame,
-)
+from callpipe.transports.call_events import BargeInFrame, BotTurnFrame
 from callpipe.transports.realtime.happenings import (
     CallerStarted,
     Happening,

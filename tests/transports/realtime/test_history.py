@@ -8,7 +8,8 @@ from typing import Any
 from openai.types.realtime import ConversationItemCreateEvent
 
 from callpipe.transports.audio.formats import PCM_24K
-from callpipe.transports.frames import BotTurnFrame, EncodedAudio, ToolCallFrame
+from callpipe.transports.call_events import BotTurnFrame
+from callpipe.transports.frames import EncodedAudio, ToolCallFrame
 from callpipe.transports.realtime.history import MAX_AUDIO_MS, MAX_ENTRIES, History
 
 

@@ -10,13 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from callpipe.transports.audio.formats import PCM_24K, PCMU_8K
-from callpipe.transports.frames import (
-    EncodedAudio,
-    ModelFaultFrame,
-    SessionReadyFrame,
-    TurnLatencyFrame,
-    UsageFrame,
-)
+from callpipe.transports.call_events import ModelFaultFrame, SessionReadyFrame, TurnLatencyFrame, UsageFrame
+from callpipe.transports.frames import EncodedAudio
 from callpipe.transports.realtime.events import parse
 from callpipe.transports.realtime.happenings import (
     BotAudio,

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from callpipe.transports.frames import (
-    BotTurnFrame,
-    CallerTurnFrame,
-)
+from callpipe.transports.call_events import BotTurnFrame, CallerTurnFrame
 from callpipe.transports.realtime.happenings import (
     CallerStopped,
     Happening,
