@@ -8,13 +8,16 @@ INSTALLED := $(VENV)/installed
 # Log messages go where callpipe says, not to loguru's default: pipecat greets there when it is imported.
 export LOGURU_AUTOINIT ?= 0
 
-.PHONY: demo test check reliability endurance bench chaos soak share docs install lock clean
+.PHONY: demo test coverage check reliability endurance bench chaos soak share docs install lock clean
 
 demo: $(INSTALLED)  ## one phone call through real sockets, no key, no phone, no network
 	$(VENV)/bin/callpipe demo --brain $(BRAIN) $(if $(JSON),--json $(JSON))
 
 test: $(INSTALLED)  ## every test, no network needed
 	$(VENV)/bin/pytest -q -n 2 --dist worksteal
+
+coverage: $(INSTALLED)  ## lines and branches that the tests run
+	$(VENV)/bin/pytest -q -n 2 --dist worksteal --cov --cov-report=term
 
 check: $(INSTALLED)  ## lint, format, types, layers
 	$(VENV)/bin/ruff check .
