@@ -129,7 +129,8 @@ def test_the_model_believes_what_the_caller_heard(
     line = Line(one_way_ms=one_way_ms, jitter_ms=JITTER_MS, prebuffer_ms=prebuffer_ms, seed=one_way_ms)
     call = interrupted_call(build, line, barge_ins, seed=one_way_ms + prebuffer_ms).hold()
     items = items_of(call, audio_format)
-    assert furthest_off_ms(call, items) <= TOLERANCE_MS + one_way_ms
+    half_round_trip_ms = one_way_ms + JITTER_MS / 2  # what a packet takes on average
+    assert furthest_off_ms(call, items) <= TOLERANCE_MS + half_round_trip_ms
 
     # What was shown: most cut in, some of them before the first audio or at the very end.
     assert len(call.report.cuts) > 0.8 * barge_ins

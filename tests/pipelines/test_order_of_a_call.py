@@ -109,7 +109,11 @@ def queues() -> tuple[Place, Place, Place]:
 
 def pipecats() -> tuple[Place, Place, Place]:
     recorder = AudioBufferProcessor(auto_start_recording=True, buffer_size=48_000)
-    return [VADProcessor(vad_analyzer=QuietAnalyzer())], [recorder, IdentityFilter()], [IdentityFilter()]
+    return (
+        [VADProcessor(vad_analyzer=QuietAnalyzer(sample_rate=24_000))],
+        [recorder, IdentityFilter()],
+        [IdentityFilter()],
+    )
 
 
 def chain(call: Call, places: tuple[Place, Place, Place]) -> Pipeline:

@@ -123,6 +123,8 @@ class Answering:
             happened += self._dialogue.tool_call(item, response.id)
         owed = self._handover.owed(self.instructions) if response.status == "failed" else None
         self._dialogue.over(response.id)
+        if response.status == "cancelled":
+            self._caller.response_cancelled(now)
         if response.status == "failed":
             happened += self._speech.broke_off(response.id)
         happened += self._speech.response_over(response.id, now)
@@ -142,6 +144,8 @@ class Answering:
     def _began(self, response_id: str, now: float, request_id: str | None = None) -> list[Happening]:
         if self._dialogue.responses.is_live(response_id):
             return []
-        self._caller.response_began()
         previous = self._dialogue.began(response_id, request_id)
+        live = self._dialogue.responses.live
+        if live is None or not live.cut:
+            self._caller.response_began()
         return [] if previous is None else self._speech.response_over(previous, now)

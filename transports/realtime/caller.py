@@ -18,6 +18,10 @@ ANSWER_DEADLINE_S = 3.0
 """How long the server may take to begin its answer to a turn; then a response that is owed is asked for."""
 
 
+SKIPPED_AFTER_S = 0.5
+"""The same when a response was still in its way, and is over."""
+
+
 class CallerSpeech:
     """Who has the word.
 
@@ -66,6 +70,14 @@ class CallerSpeech:
     def response_began(self) -> None:
         """Note that the server owes nothing any more."""
         self.answer_due = None
+
+    def response_cancelled(self, now: float) -> None:
+        """Note that a response is over that was in the way when the caller's turn ended.
+
+        A server that found it running may have begun none of its own for the turn, and never will.
+        """
+        if self.answer_due is not None:
+            self.answer_due = min(self.answer_due, now + SKIPPED_AFTER_S)
 
 
 class CallerTurns:

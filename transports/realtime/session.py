@@ -332,6 +332,7 @@ class RealtimeSession:
         happened = [*self._speech.overdue(now), *self._handover.cover(now, away=not self.ready)]
         if self._caller.answer_due is not None and now >= self._caller.answer_due:
             self._caller.answer_due = None
+            self._dialogue.responses.want()
         self._dialogue.responses.give_up(now)
         self._answering.retries.passed(now)
         stalled_at = self._answering.stalled_at

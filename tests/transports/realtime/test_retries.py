@@ -102,10 +102,42 @@ def test_an_answer_the_caller_cut_off_is_not_asked_for(serve: Serve) -> None:
     server.caller_speaks()
     fails(server, "resp_1")
     server.caller_stops()
-    server.now += 10
+    server.now += 2
     server.session.due(server.now)
 
     assert "response.create" not in server.sent_types()
+
+
+def test_a_turn_that_the_server_leaves_unanswered_is_answered_once(serve: Serve) -> None:
+    server = serve()
+    server.caller_speaks()
+    server.caller_stops()
+    server.now += 2.9
+    server.session.due(server.now)
+    assert "response.create" not in server.sent_types()
+    for _ in range(3):
+        server.now += 0.2
+        server.session.due(server.now)
+
+    assert server.sent_types().count("response.create") == 1
+
+
+def test_a_turn_is_answered_although_a_cancelled_response_was_in_the_servers_way(serve: Serve) -> None:
+    server = serve()
+    server.begins()
+    server.calls("call_1")
+    server.ends()
+    server.answers("call_1")
+    (asked,) = [event for event in server.sent() if event["type"] == "response.create"]
+    server.caller_speaks()
+    server.says("response.created", response={"id": "resp_2", "metadata": asked["response"].get("metadata")})
+    server.caller_stops()
+    server.ends("resp_2", "cancelled")
+    server.sent()
+    server.now += 0.6
+    server.session.due(server.now)
+
+    assert server.sent_types().count("response.create") == 1
 
 
 def test_answers_that_keep_failing_need_another_session(serve: Serve) -> None:
