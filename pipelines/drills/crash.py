@@ -120,8 +120,14 @@ class Crash:
         return self.phrase_s is None and self.remembered and not self.ending
 
 
-def caller_script(moment: str, fact: str) -> CallerScript:
-    """Return what the caller does: has a word remembered, is interrupted, asks for the word."""
+def caller_script(moment: str, fact: str, quiet_ms: int = BOT_QUIET_MS) -> CallerScript:
+    """Return what the caller does: has a word remembered, is interrupted, asks for the word.
+
+    Args:
+        moment: One of `ASKED`.
+        fact: The word.
+        quiet_ms: A bot that is quiet for so long has finished.
+    """
     cut_in = [f"cut_in: {{after_ms: 1500, say: {CUT_IN}}}"] if moment == "barge-in" else []
     steps = [
         "wait_for_bot",
@@ -129,9 +135,9 @@ def caller_script(moment: str, fact: str) -> CallerScript:
         "wait_for_bot",
         f"say: {ASKED[moment]}",
         *cut_in,
-        f"wait_for_bot: {{quiet_ms: {BOT_QUIET_MS}, deadline_s: 30}}",
+        f"wait_for_bot: {{quiet_ms: {quiet_ms}, deadline_s: 40}}",
         "say: which word was it",
-        f"wait_for_bot: {{quiet_ms: {BOT_QUIET_MS}, deadline_s: 30}}",
+        f"wait_for_bot: {{quiet_ms: {quiet_ms}, deadline_s: 40}}",
         "say: goodbye",
         "wait_for_hang_up",
     ]
@@ -139,7 +145,13 @@ def caller_script(moment: str, fact: str) -> CallerScript:
 
 
 async def crash(
-    serving: Serving, moment: str, offset_s: float, fact: str, strike: Strike = kill_runner
+    serving: Serving,
+    moment: str,
+    offset_s: float,
+    fact: str,
+    *,
+    strike: Strike = kill_runner,
+    quiet_ms: int = BOT_QUIET_MS,
 ) -> Crash:
     """Hold one call and strike in the middle of it.
 
@@ -149,6 +161,7 @@ async def crash(
         offset_s: When after the caller's words.
         fact: The word to be remembered, such as ``fact123``.
         strike: What is done.
+        quiet_ms: A bot that is quiet for so long has finished, in the caller's eyes.
     """
     asked = asyncio.Event()
     wanted = CUT_IN if moment == "barge-in" else ASKED[moment]
@@ -166,7 +179,9 @@ async def crash(
 
     carrier = serving.carrier()
     striking = asyncio.create_task(when_asked())
-    report = await carrier.place_call(Caller(caller_script(moment, fact), ToneVoice()), on_event=watch)
+    report = await carrier.place_call(
+        Caller(caller_script(moment, fact, quiet_ms), ToneVoice()), on_event=watch
+    )
     ending = "" if report.cause == "hangup" and report.ending.ended_by == "bot" else _ending(report)
     struck_at = striking.result() if striking.done() else None
     if struck_at is None:
@@ -220,6 +235,7 @@ async def crashes(
     count: int,
     *,
     strike: Strike = kill_runner,
+    quiet_ms: int = BOT_QUIET_MS,
     lanes: int = 1,
     seed: int | None = None,
 ) -> list[Crash]:
@@ -229,6 +245,7 @@ async def crashes(
         serving: Who serves them.
         count: How many calls.
         strike: What is done.
+        quiet_ms: See `crash`.
         lanes: How many go on at a time.
         seed: Of the moments.
     """
@@ -240,6 +257,6 @@ async def crashes(
 
     async def one(moment: str, offset_s: float, fact: str) -> Crash:
         async with gate:
-            return await crash(serving, moment, offset_s, fact, strike)
+            return await crash(serving, moment, offset_s, fact, strike=strike, quiet_ms=quiet_ms)
 
     return list(await asyncio.gather(*map(one, moments, offsets_s, facts)))

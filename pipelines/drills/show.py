@@ -14,12 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from ..runners.fleet import HEARTBEAT_S
-from .crash import Crash, Strike, crashes, hang_runner, kill_runner, kill_server
+from .crash import BOT_QUIET_MS, Crash, Strike, crashes, hang_runner, kill_runner, kill_server
 from .deploy import changeable_bot, deploy
 from .stage import DrillError, serving
 
 NOTICED_S = HEARTBEAT_S + 0.5
 """What it takes at most to notice a hung runner."""
+
+HANGING_MS = 9_000
+"""A caller who speaks into a line whose process hangs is not heard, so these callers wait that long."""
 
 Told = Mapping[str, Any]
 Show = Callable[[Console], Awaitable[Told]]
@@ -58,11 +61,11 @@ async def run_drill(name: str, console: Console, json_path: Path | None) -> None
         raise DrillError("a promise was not kept; the table says which")
 
 
-def _striking(strike: Strike, count: int, kept: Callable[[Crash], bool]) -> Show:
+def _striking(strike: Strike, count: int, kept: Callable[[Crash], bool], quiet_ms: int = BOT_QUIET_MS) -> Show:
     async def show(console: Console) -> Told:
         with tempfile.TemporaryDirectory(prefix="callpipe-drill-") as folder:
             async with serving(Path(folder)) as served:
-                done = await crashes(served, count, strike=strike)
+                done = await crashes(served, count, strike=strike, quiet_ms=quiet_ms)
         _show_crashes(console, done, kept)
         return {"kept": all(map(kept, done)), "calls": [{**asdict(each), "kept": kept(each)} for each in done]}
 
@@ -111,7 +114,7 @@ DRILLS: Mapping[str, Drill] = {
     ),
     "hang": Drill(
         "The process of each of 3 calls hangs at a random moment.",
-        _striking(hang_runner, 3, lambda done: done.kept(NOTICED_S)),
+        _striking(hang_runner, 3, lambda done: done.kept(NOTICED_S), HANGING_MS),
     ),
     "server": Drill(
         "The server is killed in the middle of each of 3 calls.",

@@ -37,9 +37,9 @@ async def test_a_call_outlives_the_processes_that_run_it(tmp_path: Path) -> None
 
 async def test_a_hung_runner_is_killed_and_a_dead_server_replaced(tmp_path: Path) -> None:
     async with serving(tmp_path / "data") as served:
-        unnoticed = await crash.crash(served, "sentence", 1.0, "fact123", crash.kill_server)
+        unnoticed = await crash.crash(served, "sentence", 1.0, "fact123", strike=crash.kill_server)
         assert unnoticed.unnoticed, unnoticed
-        hung = await crash.crash(served, "sentence", 1.0, "fact456", crash.hang_runner)
+        hung = await crash.crash(served, "sentence", 1.0, "fact456", strike=crash.hang_runner, quiet_ms=9_000)
         assert not hung.ending, hung
         assert hung.remembered, hung
 
