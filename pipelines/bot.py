@@ -7,9 +7,10 @@ import importlib.util
 import re
 import sys
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
 
 from .bot_faults import loading_error
 from .bot_profile import BotProfile
@@ -107,11 +108,21 @@ def load_bot(path: Path) -> Bot:
     return bot
 
 
+class _AsItIs(SourceFileLoader):
+    """Reads a file as it is: Python's cache of bytecode misses a change of the same second and length."""
+
+    def path_stats(self, path: str) -> Never:
+        """Have nothing cached."""
+        raise OSError(path)
+
+
 def _import(path: Path) -> ModuleType:
     name = f"callpipe_bot_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise BotLoadError(path, None, "not a Python file: its name must end in .py")
+    spec = importlib.util.spec_from_file_location(name, path, loader=_AsItIs(name, str(path)))
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -1,5 +1,6 @@
 """A bot file that can't be used gives one sentence with file and line."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -111,3 +112,11 @@ def test_two_names_of_one_bot_are_one_bot(tmp_path: Path) -> None:
 def test_a_name_that_can_be_no_url_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no name of a bot"):
         Bot(name)
+
+
+def test_a_file_that_changes_within_a_second_is_loaded_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "hasty.py"
+    for name in ("one", "two"):
+        path.write_text(f"from callpipe.pipelines import Bot\nbot = Bot('{name}')\n")
+        os.utime(path, (1_000_000, 1_000_000))
+        assert load_bot(path).name == name

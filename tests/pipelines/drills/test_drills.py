@@ -35,6 +35,7 @@ async def test_a_call_outlives_the_processes_that_run_it(tmp_path: Path) -> None
         assert events[-1] == "call_ended"
 
 
+@pytest.mark.long
 async def test_a_hung_runner_is_killed_and_a_dead_server_replaced(tmp_path: Path) -> None:
     async with serving(tmp_path / "data") as served:
         unnoticed = await crash.crash(served, "sentence", 1.0, "fact123", strike=crash.kill_server)
@@ -82,6 +83,7 @@ async def test_a_call_that_kills_its_runners_is_given_up_and_takes_no_other_with
     assert (report.cause, report.gave_up) == ("hangup", None)
 
 
+@pytest.mark.long
 async def test_a_server_that_stops_lets_calls_end_and_refuses_new_ones(tmp_path: Path) -> None:
     async with serving(tmp_path / "data") as served:
         carrier = served.carrier()
@@ -99,6 +101,7 @@ async def test_a_server_that_stops_lets_calls_end_and_refuses_new_ones(tmp_path:
     assert (report.ending.ended_by, report.gave_up) == ("caller", None)
 
 
+@pytest.mark.long
 async def test_a_webhook_that_comes_while_there_is_no_server_is_answered(tmp_path: Path) -> None:
     async with serving(tmp_path / "data") as served:
         assert await asyncio.to_thread(crash.kill_server, served, "")
