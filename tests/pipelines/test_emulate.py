@@ -126,7 +126,7 @@ class Stranger:
         self.app.websocket("/media")(self.media)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.server = uvicorn.Server(uvicorn.Config(self.app, log_level="error", lifespan="off"))
+        self.server = uvicorn.Server(uvicorn.Config(self.app, log_config=None, lifespan="off"))
 
     async def initiate(self) -> Response:
         stream = f'<StartStream name="s" mode="bidirectional" destination="ws://127.0.0.1:{self.port}/media"/>'
