@@ -90,7 +90,7 @@ async def proxied(proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     trusting = await asyncio.to_thread(ssl.create_default_context)
     await asyncio.to_thread(write_certificate, authority, certificate, chain, key)
     trusting.load_verify_locations(cadata=authority.cert_pem.bytes().decode())
-    monkeypatch.setattr("callpipe.transports.websocket._tls", lambda: trusting)
+    monkeypatch.setattr("callpipe.transports.websocket._trusted", lambda: trusting)
     url = f"https://{HOST}:{port}"
     async with serving(tmp_path / "calls", bots=[ECHO], CALLPIPE_PUBLIC_URL=url) as served:
         wire = Wire(int(served.url.rpartition(":")[2]))
