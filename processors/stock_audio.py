@@ -16,7 +16,32 @@ from pipecat.frames.frames import (
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 
-class AudioFilter(FrameProcessor):
+class _StartedByAudio(FrameProcessor):
+    """Starts one of pipecat's parts with the first audio, at that audio's sample rate, and stops it at the end.
+
+    Args:
+        part: The part; it is for one call.
+    """
+
+    def __init__(self, part: BaseAudioFilter | BaseAudioMixer) -> None:
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]  pipecat's kwargs are untyped
+        self._part = part
+        self._is_started = False
+
+    async def cleanup(self) -> None:
+        """Stop the part."""
+        await super().cleanup()
+        if self._is_started:
+            self._is_started = False
+            await self._part.stop()
+
+    async def _started(self, sample_rate: int) -> None:
+        if not self._is_started:
+            self._is_started = True
+            await self._part.start(sample_rate)
+
+
+class AudioFilter(_StartedByAudio):
     """Filters the caller's audio: against noise, for instance. Takes PCM, mono, as the filter does.
 
     A filter is for one call. It is started with the first audio, at that audio's sample rate.
@@ -26,9 +51,8 @@ class AudioFilter(FrameProcessor):
     """
 
     def __init__(self, audio_filter: BaseAudioFilter) -> None:
-        super().__init__()  # pyright: ignore[reportUnknownMemberType]  pipecat's kwargs are untyped
+        super().__init__(audio_filter)
         self._filter = audio_filter
-        self._sample_rate = 0
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Filter audio, and hand the filter what is meant for it."""
@@ -44,20 +68,8 @@ class AudioFilter(FrameProcessor):
             case _:
                 await self.push_frame(frame, direction)
 
-    async def cleanup(self) -> None:
-        """Stop the filter."""
-        await super().cleanup()
-        if self._sample_rate:
-            self._sample_rate = 0
-            await self._filter.stop()
 
-    async def _started(self, sample_rate: int) -> None:
-        if not self._sample_rate:
-            self._sample_rate = sample_rate
-            await self._filter.start(sample_rate)
-
-
-class AudioMixer(FrameProcessor):
+class AudioMixer(_StartedByAudio):
     """Mixes a sound under the bot's words; between them nothing is sent. Takes PCM, mono, as the mixer does.
 
     A mixer is for one call. It is started with the first audio, at that audio's sample rate.
@@ -67,9 +79,8 @@ class AudioMixer(FrameProcessor):
     """
 
     def __init__(self, mixer: BaseAudioMixer) -> None:
-        super().__init__()  # pyright: ignore[reportUnknownMemberType]  pipecat's kwargs are untyped
+        super().__init__(mixer)
         self._mixer = mixer
-        self._sample_rate = 0
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Mix audio, and hand the mixer what is meant for it."""
@@ -83,15 +94,3 @@ class AudioMixer(FrameProcessor):
                 await self._mixer.process_frame(frame)
             case _:
                 await self.push_frame(frame, direction)
-
-    async def cleanup(self) -> None:
-        """Stop the mixer."""
-        await super().cleanup()
-        if self._sample_rate:
-            self._sample_rate = 0
-            await self._mixer.stop()
-
-    async def _started(self, sample_rate: int) -> None:
-        if not self._sample_rate:
-            self._sample_rate = sample_rate
-            await self._mixer.start(sample_rate)
