@@ -7,9 +7,11 @@ import functools
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from http import HTTPStatus
+
+from loguru import logger
 
 from callpipe.transports.bandwidth.webhooks import RecordingWebhook, Webhook
 from callpipe.transports.websocket import UpgradeRequest
@@ -19,6 +21,7 @@ from .admission import Admission, Refusal
 from .answers import Chain
 from .bot_profile import BotProfile
 from .credentials import basic_credentials
+from .errors import AdmissionError
 from .fallback import Step
 from .ongoing import Apologise, Generation, HangUp, OngoingCall, OngoingCalls
 from .ongoing_store import OngoingStore
@@ -28,6 +31,7 @@ from .records.journal import Journal
 from .runs import Load, Runs
 from .second_way import SecondWay, voice_api
 from .settings import Recording, Settings
+from .spawned import Spawned
 from .watching.metrics import Metrics
 
 CLOSING_S = 10.0
@@ -79,6 +83,7 @@ class Exchange(ABC):
         ongoing: The calls that go on.
         admission: Which further ones are taken.
         metrics: What is counted of them.
+        beside: What is done until the exchange closes, and nobody waits for.
 
     Raises:
         SettingsError: A setting is missing.
@@ -106,7 +111,7 @@ class Exchange(ABC):
         self.metrics = Metrics()
         self._calls: dict[str, ConnectedCall] = {}
         self._unsummed: list[OngoingCall] = []  # an earlier process may have died before it summed them up
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.beside = Spawned()
         self._resuming = True
         runs.ended = self.generation_ended
         records.summed_up = self.metrics.call_summed_up
@@ -194,17 +199,20 @@ class Exchange(ABC):
     def socket_protocol(self) -> Callable[..., asyncio.BaseProtocol]:
         """Return what takes the media sockets on the server's port: uvicorn's `ws=` setting."""
 
-    def admit(self, request: UpgradeRequest) -> tuple[OngoingCall, Generation] | None:
-        """Let a media socket in before its handshake completes; None when nothing of ours is at its path.
+    def admit(self, request: UpgradeRequest) -> tuple[OngoingCall, Generation] | HTTPStatus:
+        """Let a media socket in before its handshake completes, or return the status that refuses it.
 
-        Raises:
-            AdmissionError: Its credentials are not those of a generation that waits for its media stream.
+        Its path has to be a bot's, its credentials those of a generation that waits for its media stream.
         """
         path = _MEDIA_PATH.fullmatch(request.path.partition("?")[0])
         if path is None:
-            return None
-        username, password = basic_credentials(request.headers.get("authorization", ""))
-        return self.ongoing.admit(path[1], username, password)
+            return HTTPStatus.NOT_FOUND
+        try:
+            username, password = basic_credentials(request.headers.get("authorization", ""))
+            return self.ongoing.admit(path[1], username, password)
+        except AdmissionError as refused:
+            logger.warning("{}", refused)
+            return HTTPStatus.UNAUTHORIZED
 
     # What those who run the pipelines say.
 
@@ -264,10 +272,8 @@ class Exchange(ABC):
     async def close(self) -> None:
         """End every call, politely, within a deadline."""
         self.admission.draining = True
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSING_S)
+        self.beside.cancel()
+        await self.beside.done(CLOSING_S)
         await self._runs.close("server stopped")
         await self._second_way.close()
         for connected in list(self._calls.values()):
@@ -283,12 +289,6 @@ class Exchange(ABC):
             self._calls[call_id] = ConnectedCall(ongoing, self._profile(ongoing.bot), journal)
         return self._calls[call_id]
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something that nobody waits for, until it is done or the exchange closes."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     def _profile(self, name: str) -> BotProfile:
         profile = self._runs.bot(name)
         if profile is None:
@@ -299,7 +299,7 @@ class Exchange(ABC):
         """Close the records of calls that nobody ended and that are forgotten by now."""
         for call_id, connected in list(self._calls.items()):
             if call_id not in self.ongoing and connected.ongoing.over is None:
-                self.spawn(self._close_record(connected, "never disconnected", "never disconnected"))
+                self.beside.begin(self._close_record(connected, "never disconnected", "never disconnected"))
 
     async def _close_record(self, connected: ConnectedCall, told: str, reason: str) -> None:
         """End what still runs of a call that is over, or the records of it when nothing does."""

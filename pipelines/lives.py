@@ -28,7 +28,7 @@ from .memory import rss_bytes
 from .ongoing import Apologise, Generation, OngoingCall
 from .records.call_records import CallRecords
 from .records.journal import Journal, JournalObserver
-from .runs import Ended, Load, Role, RunnerState
+from .runs import Ended, Load, Role, RunnerState, nobody_waits
 from .settings import Settings
 from .spending import Spending
 
@@ -108,7 +108,7 @@ class Lives:
         self._calls: dict[str, ServedCall] = {}
         self._running: dict[CallLife, asyncio.Task[None]] = {}
         self._closed = False
-        self.ended: Ended = _nobody_waits
+        self.ended: Ended = nobody_waits
         self.loop_lag = LoopLag()
 
     @property
@@ -329,7 +329,3 @@ class Lives:
             served.journal.write("generation_ended", generation=generation, reason=reason)
             self._let_go(served)
             await self.ended(call_id, generation, reason)
-
-
-async def _nobody_waits(call_id: str, generation: int, reason: str) -> None:
-    """Until an exchange is there, nobody asks what becomes of calls."""

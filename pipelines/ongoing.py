@@ -67,7 +67,6 @@ class Generation:
         opened_at: When its BXML was made, monotonic seconds.
         token: Opens the media stream, once.
         webhook_password: Lets the carrier's webhooks about this generation in.
-        runner: The runner process that was told to run it; empty where there is none.
         started: Its media stream has started.
         ended_at: When its pipeline ended, monotonic seconds; None while it runs.
         intent: What the bot wants to happen when the media stream has ended; None when it wanted nothing,
@@ -78,7 +77,6 @@ class Generation:
     opened_at: float
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     webhook_password: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
-    runner: str = ""
     started: bool = False
     ended_at: float | None = None
     intent: Intent | None = None
@@ -160,6 +158,25 @@ class OngoingCall:
         self.deaths += 1
         self.deaths_alone += alone
 
+    def check_unused(self, generation: Generation) -> None:
+        """Make sure that a generation waits for its media stream.
+
+        Raises:
+            AdmissionError: It has, or had, its stream, or another has followed it.
+        """
+        if generation.started or generation is not self.current:
+            raise AdmissionError("used")
+
+    def check_start(self, generation: Generation, call_id: str, stream_name: str) -> None:
+        """Make sure that the `start` on a generation's socket names this very call and generation, once.
+
+        Raises:
+            AdmissionError: It names another, or the generation does not wait for its media stream.
+        """
+        if call_id != self.call_id or stream_name != generation.stream_name:
+            raise AdmissionError("another call")
+        self.check_unused(generation)
+
     def open_generation(self, now: float) -> Generation:
         """Begin the next media stream."""
         self.generations.append(Generation(len(self.generations) + 1, now))
@@ -237,7 +254,8 @@ class OngoingCalls:
             raise AdmissionError("unknown call")
         if not secrets.compare_digest(generation.token.encode(), password.encode()):
             raise AdmissionError("wrong token")
-        self._check_unused(call, generation)
+        call.check_unused(generation)
+        self._check_fresh(generation)
         return call, generation
 
     def start(self, call: OngoingCall, generation: Generation, call_id: str, stream_name: str) -> None:
@@ -246,9 +264,8 @@ class OngoingCalls:
         Raises:
             AdmissionError: It names another, or the token was used or has expired meanwhile.
         """
-        if call_id != call.call_id or stream_name != generation.stream_name:
-            raise AdmissionError("another call")
-        self._check_unused(call, generation)
+        call.check_start(generation, call_id, stream_name)
+        self._check_fresh(generation)
         generation.started = True
 
     def knows_webhook(self, call_id: str, username: str, password: str) -> Generation | None:
@@ -259,9 +276,7 @@ class OngoingCalls:
         right = secrets.compare_digest(generation.webhook_password.encode(), password.encode())
         return generation if right else None
 
-    def _check_unused(self, call: OngoingCall, generation: Generation) -> None:
-        if generation.started or generation is not call.current:
-            raise AdmissionError("used")
+    def _check_fresh(self, generation: Generation) -> None:
         if self._clock() - generation.opened_at > TOKEN_LIFETIME_S:
             raise AdmissionError("expired")
 

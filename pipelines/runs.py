@@ -80,6 +80,10 @@ Ended = Callable[[str, int, str], Awaitable[None]]
 """Awaited when a generation's pipeline has ended: the call's id, the generation's number, and why."""
 
 
+async def nobody_waits(call_id: str, generation: int, reason: str) -> None:
+    """Do nothing: until an exchange is there, nobody asks what becomes of calls. See `Ended`."""
+
+
 class Runs(Protocol):
     """What an exchange asks of whoever runs pipelines.
 

@@ -12,6 +12,7 @@ from callpipe.transports.bandwidth.voice_api import VoiceApi
 
 from .errors import SettingsError
 from .settings import Settings
+from .spawned import Spawned
 
 PATIENCE_S = 1.0
 """How long after a media stream's end the carrier may take to come; it usually takes a round trip."""
@@ -34,7 +35,7 @@ class SecondWay:
 
     def __init__(self, voice_api: VoiceApi | None) -> None:
         self._voice_api = voice_api
-        self._watching: set[asyncio.Task[None]] = set()
+        self._watching = Spawned()
 
     def watch(self, call_id: str, unasked: Unasked) -> None:
         """Begin to watch a call whose media stream has ended.
@@ -45,16 +46,11 @@ class SecondWay:
         """
         if self._voice_api is None:
             return
-        task = asyncio.create_task(self._watch(self._voice_api, call_id, unasked))
-        self._watching.add(task)
-        task.add_done_callback(self._watching.discard)
+        self._watching.begin(self._watch(self._voice_api, call_id, unasked))
 
     async def close(self) -> None:
         """Bring what is still to be brought, within its deadline."""
-        if self._watching:
-            _, late = await asyncio.wait(self._watching, timeout=PATIENCE_S + DEADLINE_S)
-            for task in late:
-                task.cancel()
+        await self._watching.done(PATIENCE_S + DEADLINE_S)
         if self._voice_api is not None:
             await self._voice_api.aclose()
 

@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from loguru import logger
-
 from callpipe.transports.bandwidth.messages import StartMessage
 from callpipe.transports.websocket import UpgradeRequest, WebSocket, media_socket_protocol
 
@@ -69,13 +67,9 @@ class Switchboard(Exchange):
 
     def accept(self, request: UpgradeRequest) -> Callable[[WebSocket], None] | HTTPStatus:
         """Let a media socket in, or refuse it before its handshake completes. See `websocket.Accept`."""
-        try:
-            admitted = self.admit(request)
-        except AdmissionError as refused:
-            logger.warning("{}", refused)
-            return HTTPStatus.UNAUTHORIZED
-        if admitted is None:
-            return HTTPStatus.NOT_FOUND
+        admitted = self.admit(request)
+        if isinstance(admitted, HTTPStatus):
+            return admitted
         return functools.partial(self._opened, *admitted)
 
     def _opened(self, ongoing: OngoingCall, generation: Generation, socket: WebSocket) -> None:
@@ -84,4 +78,4 @@ class Switchboard(Exchange):
             if ongoing.call_id not in self.ongoing:
                 raise AdmissionError("unknown call")
 
-        self.spawn(serve_media(self._lives, ongoing, generation, socket, started))
+        self.beside.begin(serve_media(self._lives, ongoing, generation, socket, started))

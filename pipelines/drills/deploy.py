@@ -13,7 +13,11 @@ from callpipe.transports.speech.tones import ToneVoice
 
 from ..records.journal import read_journal
 from ..runners.control import ask_to_reload
+from ..waiting import until
 from .stage import DRILLED_BOT, Serving
+
+RINGING_S = 30.0
+"""How long the calls may take to be answered."""
 
 SCRIPT = """
 steps:
@@ -66,8 +70,7 @@ async def deploy(serving: Serving, bot: Path, *, before: int = 20, after: int = 
     """
     carrier = serving.carrier()
     ongoing = [asyncio.create_task(carrier.place_call(_caller())) for _ in range(before)]
-    while len(carrier.live) < before:  # noqa: ASYNC110  nobody sets an event for it
-        await asyncio.sleep(0.05)
+    await until(lambda: len(carrier.live) >= before, RINGING_S)
     await asyncio.to_thread(_change, bot)
     version = await ask_to_reload(serving.data_dir, "drilled")
     later = [asyncio.create_task(carrier.place_call(_caller())) for _ in range(after)]

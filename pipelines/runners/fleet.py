@@ -7,18 +7,18 @@ import functools
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
 from loguru import logger
 
 from ..bot_profile import BotProfile
 from ..ongoing import Generation, OngoingCall
-from ..runs import Ended, Load, RunnerState
+from ..runs import Ended, Load, RunnerState, nobody_waits
 from ..settings import Settings
+from ..spawned import Spawned
 from ..waiting import until
 from .death import gone
 from .link import Link, LinkClosedError
@@ -104,11 +104,11 @@ class Fleet:
         self._day_usd = 0.0
         self._clock = clock
         self.roster = Roster(per_runner=settings.max_calls_per_runner, max_lag_ms=settings.max_lag_ms)
-        self.ended: Ended = _nobody_waits
+        self.ended: Ended = nobody_waits
         self._switching: Switching | None = None
         self._connections: dict[str, _Connection] = {}
         self._prepared: dict[tuple[str, int], asyncio.Future[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._beside = Spawned()
         self._names = 0
 
     def start(self, switching: Switching) -> None:
@@ -116,9 +116,9 @@ class Fleet:
         self._switching = switching
         self._listener.setblocking(False)
         asyncio.get_running_loop().add_reader(self._listener.fileno(), self._accept)
-        self._spawn(self._watch())
+        self._beside.begin(self._watch())
         if self._ended_today_usd is not None:
-            self._spawn(self._sum_up(self._ended_today_usd))
+            self._beside.begin(self._sum_up(self._ended_today_usd))
 
     def holds(self, call_id: str) -> bool:
         """Whether a runner has a call."""
@@ -168,7 +168,7 @@ class Fleet:
 
     async def prepare(self, ongoing: OngoingCall, generation: Generation) -> None:
         """Have a runner begin a generation. See `Runs.prepare`."""
-        runner = self._chosen(ongoing, generation)
+        runner = self._chosen(ongoing)
         if runner is None:
             return
         key = (ongoing.call_id, generation.number)
@@ -186,12 +186,11 @@ class Fleet:
         self, ongoing: OngoingCall, generation: Generation, descriptor: int, received: bytes
     ) -> HTTPStatus | None:
         """Give a media socket to the runner of its generation, or to another where that one is gone."""
-        runner = self.roster.holder(ongoing.call_id, generation.number) or self._chosen(ongoing, generation)
+        runner = self.roster.holder(ongoing.call_id, generation.number) or self._chosen(ongoing)
         if runner is None or ongoing.condemned:
             return HTTPStatus.SERVICE_UNAVAILABLE
-        runner.note(
-            runner.held.get((ongoing.call_id, generation.number), Held(ongoing.call_id, generation.number))
-        )
+        key = (ongoing.call_id, generation.number)
+        runner.held.setdefault(key, Held(*key))
         told = self._say(runner, Media(ongoing, received=received), descriptor)
         return None if told else HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -222,8 +221,7 @@ class Fleet:
             connection.link.close()
             os.close(connection.process)
         self._connections.clear()
-        for task in self._tasks:
-            task.cancel()
+        self._beside.cancel()
 
     # Runners come, speak and go.
 
@@ -249,7 +247,7 @@ class Fleet:
         connection = self._connections.get(name)
         if connection is not None and connection.runner is None:
             logger.error("process {} connected as a runner and said nothing", connection.pid)
-            self._spawn(self._bury(name))
+            self._beside.begin(self._bury(name))
 
     def _received(self, name: str, datagram: bytes, descriptor: int | None) -> None:
         if descriptor is not None:
@@ -286,7 +284,7 @@ class Fleet:
         for other in older:
             self._say(other, Drain(self._settings.drain_s))
         if self._switching is not None:
-            self._spawn(self._switching.bot_came(ready.bot))
+            self._beside.begin(self._switching.bot_came(ready.bot))
 
     def _told(self, runner: KnownRunner, held: Held) -> None:
         runner.note(held)
@@ -299,12 +297,12 @@ class Fleet:
             if held.intent is not None:
                 generation.wants(held.intent)
             if news:
-                self._spawn(self._switching.changed(ongoing))
+                self._beside.begin(self._switching.changed(ongoing))
         elif ongoing is None and held.ended is None:
             self._say(runner, End(held.call_id, "over"))
         if held.ended is not None:
             self._settle(held)
-            self._spawn(self.ended(held.call_id, held.generation, held.ended))
+            self._beside.begin(self.ended(held.call_id, held.generation, held.ended))
 
     def _settle(self, held: Held) -> None:
         prepared = self._prepared.get((held.call_id, held.generation))
@@ -312,7 +310,7 @@ class Fleet:
             prepared.set_result(None)
 
     def _closed(self, name: str) -> None:
-        self._spawn(self._bury(name))
+        self._beside.begin(self._bury(name))
 
     async def _watch(self) -> None:
         """Look for runners that are hung."""
@@ -323,7 +321,7 @@ class Fleet:
                 runner = connection.runner
                 if runner is not None and now - runner.heard_at > HEARTBEAT_S:
                     logger.error("runner {}: no sign of life for {:.0f} s", name, now - runner.heard_at)
-                    self._spawn(self._bury(name))
+                    self._beside.begin(self._bury(name))
 
     async def _sum_up(self, ended_today_usd: Callable[[], float]) -> None:
         """Tell every runner what the calls of all have cost today."""
@@ -357,11 +355,10 @@ class Fleet:
 
     # What is said to runners.
 
-    def _chosen(self, ongoing: OngoingCall, generation: Generation) -> KnownRunner | None:
+    def _chosen(self, ongoing: OngoingCall) -> KnownRunner | None:
         runner = self.roster.choose(ongoing)
         if runner is None:
             return None
-        generation.runner = runner.name
         if ongoing.suspect:
             runner.suspects.add(ongoing.call_id)
         return runner
@@ -375,12 +372,3 @@ class Fleet:
         except LinkClosedError:
             return False
         return True
-
-    def _spawn(self, work: Coroutine[Any, Any, None] | Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-async def _nobody_waits(call_id: str, generation: int, reason: str) -> None:
-    """Until an exchange is there, nobody asks what becomes of calls."""

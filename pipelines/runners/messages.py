@@ -143,8 +143,6 @@ class Beat:
     """A sign of life, every second.
 
     Attributes:
-        live: Pipelines with a media stream.
-        prepared: Pipelines that wait for one.
         lag_p90_ms: How late its event loop was, in 9 of 10 measures of the last ten seconds at the most.
         lag_p99_ms: The same in 99 of 100 of the last minute.
         lag_max_ms: The longest it ever was.
@@ -154,8 +152,6 @@ class Beat:
         draining: It takes no further call.
     """
 
-    live: int = 0
-    prepared: int = 0
     lag_p90_ms: float = 0.0
     lag_p99_ms: float = 0.0
     lag_max_ms: float = 0.0

@@ -8,11 +8,10 @@ import gc
 import os
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 from weakref import WeakValueDictionary
 
 from loguru import logger
@@ -22,13 +21,13 @@ from callpipe.transports.bandwidth.messages import StartMessage
 from callpipe.transports.websocket import WebSocket
 
 from ..bot import Bot
-from ..errors import AdmissionError
 from ..lives import Lives
 from ..media_streams import serve_media
 from ..memory import rss_bytes
 from ..ongoing import Apologise, Generation, Intent, OngoingCall
 from ..records.call_records import CallRecords
 from ..settings import Settings
+from ..spawned import Spawned
 from ..spending import Spending
 from ..waiting import until
 from .hand_over import take_over
@@ -127,7 +126,7 @@ class Runner:
         self._draining = False
         self._lost = asyncio.Event()
         self._leaving = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._beside = Spawned()
 
     async def run(self) -> None:
         """Serve until told to drain, or until no server comes any more."""
@@ -149,7 +148,7 @@ class Runner:
 
     def drain(self, deadline_s: float) -> None:
         """Take no further call; leave when the last has ended, or when the deadline has passed."""
-        self._spawn(self._drain(deadline_s))
+        self._beside.begin(self._drain(deadline_s))
 
     # The server.
 
@@ -186,9 +185,9 @@ class Runner:
             return
         match message:
             case Prepare(call):
-                self._spawn(self._prepare(self._known(call)))
+                self._beside.begin(self._prepare(self._known(call)))
             case Media(call) if descriptor is not None:
-                self._spawn(self._take_media(self._known(call), descriptor, message.received))
+                self._beside.begin(self._take_media(self._known(call), descriptor, message.received))
             case Abandon(call_id):
                 if ongoing := self._calls.get(call_id):
                     self._lives.abandon(ongoing)
@@ -206,8 +205,6 @@ class Runner:
             load, lags = self._lives.load, self._lives.loop_lag.lags
             self._say(
                 Beat(
-                    live=load.live,
-                    prepared=load.prepared,
                     lag_p90_ms=lags.p90_ms,
                     lag_p99_ms=load.lag_p99_ms,
                     lag_max_ms=load.lag_max_ms,
@@ -261,11 +258,9 @@ class Runner:
         except (CallTakenError, OSError) as taken:
             logger.error("call {}: {}", call.call_id, taken)
             generation.wants(Apologise("its records can't be written"))
-        held = self._held[call.call_id, generation.number]
         if generation.intent is not None and not self._lives.has(call.call_id):
             await self._generation_ended(call.call_id, generation.number, "bot failed")
-            held = self._held[call.call_id, generation.number]
-        self._say(Prepared(held))
+        self._say(Prepared(self._held[call.call_id, generation.number]))
 
     def _end(self, call_id: str, reason: str) -> None:
         """End a call's pipelines; where none runs, say that there is none."""
@@ -274,7 +269,7 @@ class Runner:
             return
         for held in list(self._held.values()):
             if held.call_id == call_id and held.ended is None:
-                self._spawn(self._generation_ended(call_id, held.generation, reason))
+                self._beside.begin(self._generation_ended(call_id, held.generation, reason))
 
     async def _take_media(self, call: OngoingCall, descriptor: int, received: bytes) -> None:
         generation = call.current
@@ -293,14 +288,11 @@ class Runner:
 
     def _opened(self, call: OngoingCall, generation: Generation, media: WebSocket) -> None:
         def started(start: StartMessage) -> None:
-            if start.call_id != call.call_id or start.stream_name != generation.stream_name:
-                raise AdmissionError("another call")
-            if generation.started:
-                raise AdmissionError("used")
+            call.check_start(generation, start.call_id, start.stream_name)
             generation.started = True
             self._tell(call.call_id, generation)
 
-        self._spawn(self._serve_media(call, generation, media, started))
+        self._beside.begin(self._serve_media(call, generation, media, started))
 
     async def _serve_media(
         self,
@@ -345,8 +337,3 @@ class Runner:
     def _busy(self) -> bool:
         load = self._lives.load
         return bool(load.live or load.prepared or self._preparing)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -22,7 +22,6 @@ from callpipe.transports.websocket import UpgradeRequest
 
 from ..answers import takes_long
 from ..bot_profile import BotProfile
-from ..errors import AdmissionError
 from ..exchange import Exchange
 from ..logs import log_to_stderr
 from ..ongoing import OngoingCall
@@ -39,7 +38,6 @@ from .hand_over import handing_over
 
 ATTACH_DEADLINE_S = 1.5
 """How long a new server waits for the runners that are there before it answers webhooks."""
-
 
 ORPHANED_S = 60.0
 """A call without a runner, of which the carrier says nothing for so long, is over.
@@ -125,13 +123,9 @@ class FleetExchange(Exchange):
         await until(lambda: not self.calls, GOODBYE_S)
 
     def _hand_over(self, request: UpgradeRequest, descriptor: int, received: bytes) -> HTTPStatus | None:
-        try:
-            admitted = self.admit(request)
-        except AdmissionError as refused:
-            logger.warning("{}", refused)
-            return HTTPStatus.UNAUTHORIZED
-        if admitted is None:
-            return HTTPStatus.NOT_FOUND
+        admitted = self.admit(request)
+        if isinstance(admitted, HTTPStatus):
+            return admitted
         return self._fleet.hand_over(*admitted, descriptor, received)
 
 

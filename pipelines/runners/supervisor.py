@@ -11,16 +11,18 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from loguru import logger
 
+from callpipe.transports.errors import Fault
+
 from ..errors import BotLoadError, PipelinesError
 from ..settings import Settings
+from ..spawned import Spawned
 from .children import WARM, BotFile, Child, Expected, RunnerChild, ServerChild, start_runner, start_server
 from .control import controlled
 
@@ -36,6 +38,12 @@ USEFUL_S = 5.0
 
 STOP_DEADLINE_S = 15.0
 """How long what was told to stop may take, beyond the time that calls have to end."""
+
+
+class BotRefusedError(PipelinesError):
+    """A runner's process says, in a sentence, why its bot can't be used."""
+
+    fault = Fault.BOT_AUTHOR
 
 
 @dataclass(eq=False)
@@ -75,7 +83,7 @@ class Supervisor:
         self._spare: ServerChild | None = None
         self._server_failures = 0
         self._stopping = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._beside = Spawned()
 
     @property
     def socket_path(self) -> Path:
@@ -86,7 +94,7 @@ class Supervisor:
         """Serve until SIGINT or SIGTERM says stop; a second one stops at once. SIGHUP reloads all bots.
 
         Raises:
-            BotLoadError: No bot can be loaded, or two have one name.
+            PipelinesError: No bot can be loaded, or two have one name.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -118,14 +126,8 @@ class Supervisor:
         if place is None:
             known = ", ".join(each.name for each in self._places if each.name)
             raise PipelinesError(f"no bot is called {name!r} here; there are: {known}")
-        old, place.runners = place.runners, []
-        try:
-            warm = await self._warm(place, place.revision + 1)
-        except BotLoadError:
-            place.runners = old
-            raise
+        warm = await self._warm(place, place.revision + 1)
         place.revision += 1
-        place.runners += old
         self._fill(place)
         return warm.partition(" ")[2]
 
@@ -148,10 +150,10 @@ class Supervisor:
             logger.info("{} answers at {}/bandwidth/{}/initiate", place.name, public, place.name)
         await self._let_begin()
 
-    async def _first(self, place: _Place) -> BotLoadError | None:
+    async def _first(self, place: _Place) -> PipelinesError | None:
         try:
             warm = await self._warm(place, place.revision)
-        except BotLoadError as failure:
+        except PipelinesError as failure:
             return failure
         place.name = warm.partition(" ")[0]
         return None
@@ -160,7 +162,7 @@ class Supervisor:
         """Start a runner and wait until it has loaded its bot; return what it says.
 
         Raises:
-            BotLoadError: It can't.
+            PipelinesError: It can't.
         """
         runner = await self._start_runner(place, revision)
         path = place.bot_file.path
@@ -171,7 +173,7 @@ class Supervisor:
             raise BotLoadError(path, None, f"loading takes longer than {WARM_DEADLINE_S:g} s") from None
         outcome, _, told = line.partition(" ")
         if outcome != WARM:
-            raise BotLoadFailedError(path, told or f"{path}: the process that loaded it died")
+            raise BotRefusedError(told) if told else BotLoadError(path, None, "the process that loaded it died")
         return told
 
     async def _let_begin(self) -> None:
@@ -187,7 +189,7 @@ class Supervisor:
         """Start what is missing of a bot's runners: those that take calls, and one that is kept warm."""
         alive = [each for each in place.runners if each.is_alive and each.revision == place.revision]
         for _ in range(place.bot_file.workers + 1 - len(alive)):
-            self._spawn(self._start_another(place))
+            self._beside.begin(self._start_another(place))
 
     async def _start_another(self, place: _Place) -> None:
         await self._start_runner(place, place.revision)
@@ -195,12 +197,12 @@ class Supervisor:
     async def _start_runner(self, place: _Place, revision: int) -> RunnerChild:
         runner = await start_runner(place.bot_file, revision, self.socket_path)
         place.runners.append(runner)
-        self._spawn(self._follow_runner(place, runner))
+        self._beside.begin(self._follow_runner(place, runner))
         return runner
 
     async def _start_server(self) -> ServerChild:
         server = await start_server(self._listener.fileno(), self._runners.fileno())
-        self._spawn(self._follow_server(server))
+        self._beside.begin(self._follow_server(server))
         return server
 
     # What dies.
@@ -250,19 +252,18 @@ class Supervisor:
             self._spare.signal(signal.SIGKILL)
         if self._server is not None:
             self._server.signal(signal.SIGTERM)
-            await _exits(self._server, self._settings.drain_s + STOP_DEADLINE_S)
+            await _gone(self._server, self._settings.drain_s + STOP_DEADLINE_S)
         runners = [runner for place in self._places for runner in place.runners]
         for runner in runners:
             runner.signal(signal.SIGTERM)
-        await asyncio.gather(*(_exits(runner, STOP_DEADLINE_S) for runner in runners))
+        await asyncio.gather(*(_gone(runner, STOP_DEADLINE_S) for runner in runners))
 
     async def _end_all(self) -> None:
         """Kill what is left, and see it gone."""
         self._kill_all()
-        await asyncio.gather(*(_exits(child, STOP_DEADLINE_S) for child in self._children()))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(_gone(child, STOP_DEADLINE_S) for child in self._children()))
+        self._beside.cancel()
+        await self._beside.done(STOP_DEADLINE_S)
 
     def _kill_all(self) -> None:
         for child in self._children():
@@ -275,7 +276,7 @@ class Supervisor:
 
     def _spawn_reloads(self) -> None:
         for place in self._places:
-            self._spawn(self._reload_logged(place.name))
+            self._beside.begin(self._reload_logged(place.name))
 
     async def _reload_logged(self, name: str) -> None:
         try:
@@ -283,30 +284,15 @@ class Supervisor:
         except PipelinesError as failure:
             logger.error("{} goes on as it is: {}", name, failure)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-
-class BotLoadFailedError(BotLoadError):
-    """A runner's process says why its bot can't be used."""
-
-    def __init__(self, path: Path, sentence: str) -> None:
-        super().__init__(path, None, sentence)
-        self.args = (sentence,)
-
 
 def _pause_s(failures: int) -> float:
     return 0.0 if failures == 0 else min(FIRST_RETRY_S * 2 ** (failures - 1), LAST_RETRY_S)
 
 
-async def _exits(child: Child, deadline_s: float = 0.2) -> int | None:
-    """Return a process's exit status; None when it does not exit in time."""
-    try:
-        return await asyncio.wait_for(asyncio.shield(child.process.wait()), deadline_s)
-    except TimeoutError:
-        return None
+async def _gone(child: Child, deadline_s: float) -> None:
+    """Wait until a process has exited, or the deadline has passed."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(child.process.wait(), deadline_s)
 
 
 def inherited_listener() -> socket.socket | None:

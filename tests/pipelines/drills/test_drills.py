@@ -9,6 +9,7 @@ from callpipe.pipelines.drills import crash
 from callpipe.pipelines.drills.deploy import changeable_bot, deploy
 from callpipe.pipelines.drills.stage import serving
 from callpipe.pipelines.records.journal import read_journal
+from callpipe.pipelines.runners.control import ReloadError, ask_to_reload
 from callpipe.transports.bandwidth.emulator import Caller, parse_script
 from callpipe.transports.speech.tones import ToneVoice
 
@@ -49,7 +50,12 @@ async def test_a_bot_is_reloaded_under_its_calls(tmp_path: Path) -> None:
     bot = await asyncio.to_thread(changeable_bot, tmp_path / "bots")
     async with serving(tmp_path / "data", bots=[bot]) as served:
         done = await deploy(served, bot, before=3, after=2)
+        await asyncio.to_thread(bot.write_text, "boom = 1 / 0\n")
+        with pytest.raises(ReloadError, match=r"drilled_bot\.py:1: ZeroDivisionError"):
+            await ask_to_reload(served.data_dir, "drilled")
+        report = await served.carrier().place_call(Caller(SHORT, ToneVoice()))
     assert done.kept, done
+    assert (report.cause, report.gave_up) == ("hangup", None)
 
 
 POISONED = """

@@ -37,7 +37,7 @@ CALL = OngoingCall(
     12.5,
     [
         Generation(1, 12.5, started=True, ended_at=20.0, intent=Apologise("gone")),
-        Generation(2, 21.0, runner="7", intent=HangUp()),
+        Generation(2, 21.0, intent=HangUp()),
     ],
     {"initiate.1": "<Response>ü</Response>"},
     deaths=1,
@@ -58,7 +58,7 @@ FROM_RUNNER: list[FromRunner] = [
     Ready(BotProfile("a", "v1", (), 3), 2, 4, (HELD, Held("c-2", 1))),
     Prepared(HELD),
     Told(Held("c-1", 2)),
-    Beat(1, 2, 3.0, 4.0, 5.0, 6, 7, 7.5),
+    Beat(3.0, 4.0, 5.0, 6, 7, 7.5),
 ]
 
 
