@@ -32,21 +32,22 @@ class LineRecording:
     """A call's WAV file, written by one generation of the call after the other. Blocks; for the disk's thread.
 
     Positions on the carrier's clock start anew with each media stream, so a later generation's audio is placed
-    by the wall clock: after as much silence as passed since the file was last written.
+    by the wall clock: the file tells when it begins.
 
     Args:
         path: The file.
-        wall_clock: Unix time in seconds.
+        spoken_at: When the first sample of this generation was spoken, as Unix time in seconds.
 
     Raises:
         OSError: The file cannot be opened.
         NotOurWavError: The file exists and is something else.
     """
 
-    def __init__(self, path: Path, *, wall_clock: Callable[[], float] = time.time) -> None:
-        self._wall_clock = wall_clock
-        self._wav = StereoWavWriter(path)
-        self._origin = None if self._wav.samples else 0
+    def __init__(self, path: Path, spoken_at: float) -> None:
+        self._wav = StereoWavWriter(path, spoken_at)
+        silence = round((spoken_at - self._wav.begins_at) * SAMPLE_RATE) - self._wav.samples
+        self._begins = self._wav.samples + min(max(0, silence), round(MAX_GAP_S * SAMPLE_RATE))
+        self._origin: int | None = None
 
     def write(self, line: LineAudioFrame) -> None:
         """Write both tracks at their place; stretches nobody wrote are silence.
@@ -56,16 +57,12 @@ class LineRecording:
             WavFullError: The file would exceed 4 GiB.
         """
         if self._origin is None:
-            self._origin = self._place_of_first(line) - line.position
+            self._origin = self._begins - line.position
         self._wav.write(self._origin + line.position, _stereo(line))
 
     def close(self) -> None:
         """Close the file."""
         self._wav.close()
-
-    def _place_of_first(self, line: LineAudioFrame) -> int:
-        silence_s = min(max(0.0, self._wall_clock() - self._wav.changed_at), MAX_GAP_S)
-        return max(self._wav.samples, self._wav.samples + int(silence_s * SAMPLE_RATE) - len(line.caller))
 
 
 class Recorder(MediaProcessor):
@@ -98,6 +95,7 @@ class Recorder(MediaProcessor):
         self._failure: OSError | ProcessorsError | None = None
         # Of the event loop.
         self._started = False
+        self._spoken_at: float | None = None
         self._found_out: set[str] = set()
         self._news: list[tuple[str, Exception | None]] = []  # process_audio is synchronous, telling is not
 
@@ -135,9 +133,11 @@ class Recorder(MediaProcessor):
                 logger.error("{}: the disk is too slow to finish the recording in time", self)
 
     def _record(self, line: LineAudioFrame) -> None:
+        if self._spoken_at is None:
+            self._spoken_at = self._wall_clock() - line.age_s
         if self._failure is not None:
             self._find_out("the recording has stopped", self._failure)
-        elif not self._writer.submit(functools.partial(self._write, line)):
+        elif not self._writer.submit(functools.partial(self._write, line, self._spoken_at)):
             self._find_out("the recording has silent holes: the disk is too slow", None)
 
     def _find_out(self, what: str, failure: Exception | None) -> None:
@@ -153,12 +153,12 @@ class Recorder(MediaProcessor):
         for what, failure in news:
             await self.push_error(what, exception=failure, category=ErrorCategory.APPLICATION)
 
-    def _write(self, line: LineAudioFrame) -> None:
+    def _write(self, line: LineAudioFrame, spoken_at: float) -> None:
         if self._failure is not None:
             return
         try:
             if self._recording is None:
-                self._recording = LineRecording(self._path, wall_clock=self._wall_clock)
+                self._recording = LineRecording(self._path, spoken_at)
             self._recording.write(line)
         except (OSError, ProcessorsError) as failure:
             self._failure = failure

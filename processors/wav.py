@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from datetime import UTC, datetime
 from pathlib import Path
 
 from callpipe.transports.errors import Fault
@@ -17,11 +18,14 @@ SAMPLE_RATE = 8_000
 FRAME_SIZE = 4
 """Bytes of one sample of both channels, 16 bit each."""
 
-_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
-"""RIFF size WAVE, fmt: 16 bytes, format, channels, rate, bytes a second, frame size, bits; data size.
+_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI4s4sI28s4sI")
+"""RIFF size WAVE; fmt: 16 bytes, format, channels, rate, bytes a second, frame size, bits; LIST INFO: ICRD, the
+date of creation, 28 bytes with its NUL; data size.
 
-Microsoft and IBM, Multimedia Programming Interface and Data Specifications 1.0, pages 56 to 60.
+Microsoft and IBM, Multimedia Programming Interface and Data Specifications 1.0, pages 23 to 25 and 56 to 60.
 """
+
+_RIFF_SIZE, _CREATED, _DATA_SIZE = slice(4, 8), slice(56, 84), slice(88, 92)
 
 _AFTER_RIFF_SIZE = _HEADER.size - 8
 MAX_SAMPLES = (0xFFFFFFFF - _AFTER_RIFF_SIZE) // FRAME_SIZE
@@ -63,25 +67,26 @@ class StereoWavWriter:
 
     Args:
         path: The file; created with mode 0600, its missing folders with 0700.
+        begins_at: When the first sample of a new file is from, as Unix time in seconds.
 
     Attributes:
         path: The file.
         samples: Samples of each channel in the file.
-        changed_at: When the file was last written before it was opened, as Unix time in seconds.
+        begins_at: When the file's first sample is from, as Unix time in seconds; the file tells it as its ICRD.
 
     Raises:
         NotOurWavError: The file exists and is something else.
         OSError: The file cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, begins_at: float) -> None:
         self.path = path
+        self.begins_at = begins_at
         self._descriptor = open_private(path, os.O_RDWR)
         try:
-            status = os.fstat(self._descriptor)
-            self.changed_at = status.st_mtime
-            self.samples = max(0, status.st_size - _HEADER.size) // FRAME_SIZE
-            self._check_header(os.pread(self._descriptor, _HEADER.size, 0))
+            size = os.fstat(self._descriptor).st_size
+            self.samples = max(0, size - _HEADER.size) // FRAME_SIZE
+            self._read_header(os.pread(self._descriptor, _HEADER.size, 0))
             self._write_header()
             # A killed writer may have left a part of a sample, which would be heard in the silence after it.
             os.ftruncate(self._descriptor, _HEADER.size + self.samples * FRAME_SIZE)
@@ -120,20 +125,26 @@ class StereoWavWriter:
         os.close(self._descriptor)
 
     def _write_header(self) -> None:
-        write_all(self._descriptor, _header(self.samples), 0)
+        write_all(self._descriptor, _header(self.samples, self.begins_at), 0)
 
-    def _check_header(self, found: bytes) -> None:
+    def _read_header(self, found: bytes) -> None:
         """Take a file of ours, whatever its sizes say, and one whose writer died within the header."""
-        ours = _header(0)
-        sizes = (slice(4, 8), slice(40, 44))
+        ours = _header(0, 0.0)
         comparable = bytearray(found)
-        for size in sizes:
-            comparable[size] = ours[size][: len(found[size])]
+        for varying in (_RIFF_SIZE, _CREATED, _DATA_SIZE):
+            comparable[varying] = ours[varying][: len(found[varying])]
         if not ours.startswith(comparable):
             raise NotOurWavError(self.path)
+        if len(found) < len(ours):
+            return
+        try:
+            created = datetime.strptime(found[_CREATED].rstrip(b"\0").decode(), "%Y-%m-%dT%H:%M:%S.%f%z")
+        except ValueError:
+            raise NotOurWavError(self.path) from None
+        self.begins_at = created.timestamp()
 
 
-def _header(samples: int) -> bytes:
+def _header(samples: int, begins_at: float) -> bytes:
     size = samples * FRAME_SIZE
     return _HEADER.pack(
         b"RIFF",
@@ -147,6 +158,12 @@ def _header(samples: int) -> bytes:
         SAMPLE_RATE * FRAME_SIZE,
         FRAME_SIZE,
         16,
+        b"LIST",
+        40,
+        b"INFO",
+        b"ICRD",
+        28,
+        datetime.fromtimestamp(begins_at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode(),
         b"data",
         size,
     )

@@ -87,11 +87,13 @@ class LineAudioFrame(_PacketFrame, SystemFrame):
         position: The first sample's place on the carrier's clock (samples of the inbound track).
         caller: PCMU 8 kHz, what the caller said.
         bot: PCMU 8 kHz, what the caller heard.
+        age_s: How long ago the first sample was spoken when the frame was made.
     """
 
     position: int
     caller: bytes
     bot: bytes
+    age_s: float
 
 
 AUDIO_FRAMES = (InputEncodedAudioFrame, OutputEncodedAudioFrame, AudioRawFrame, LineAudioFrame)

@@ -34,8 +34,8 @@ from .stream import MediaStream
 ABNORMAL_CLOSURE = 1006
 """RFC 6455, section 7.4.1: the connection broke without a close frame."""
 
-PACKETS_PER_LINE_AUDIO = 5
-"""Inbound packets after which the recorder gets the next piece of both tracks: 100 ms."""
+PACKETS_PER_LINE_AUDIO = 3
+"""Inbound packets after which the recorder gets the next piece of both tracks: 60 ms."""
 
 
 class BandwidthInput(MediaProcessor):
@@ -226,8 +226,10 @@ class BandwidthInput(MediaProcessor):
         """Return what may be recorded of both tracks' next piece."""
         if line_audio is None:
             return None
-        kept = self._redacted.silenced(line_audio, self._line.clock())
-        return LineAudioFrame(kept.position, kept.caller, kept.bot)
+        now = self._line.clock()
+        kept = self._redacted.silenced(line_audio, now)
+        age_s = (self._line.carrier_clock.position(now) - kept.position) / PCMU_8K.sample_rate
+        return LineAudioFrame(kept.position, kept.caller, kept.bot, age_s)
 
     def _note_for_recording(self, frame: Frame) -> None:
         """Note what decides which of the line may be recorded."""
