@@ -228,6 +228,7 @@ class Exchange(ABC):
             return
         for ended in connected.ongoing.generations[generation - 1 : generation]:
             ended.ended_at = self._clock()
+        await self.changed(connected.ongoing)
         if call_id in self.ongoing:
             unasked = functools.partial(self._unasked, connected, generation)
             self._second_way.watch(call_id, unasked)
@@ -247,7 +248,6 @@ class Exchange(ABC):
             connected.died.add(generation)
             connected.ongoing.runner_died(self._clock(), alone=alone)
             connected.journal.write("runner_died", generation=generation, alone=alone)
-            await self.changed(connected.ongoing)
         await self.generation_ended(call_id, generation, "runner died")
 
     def drain(self) -> None:

@@ -12,11 +12,12 @@ class Spawned:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Future[None]] = set()
 
-    def begin(self, work: Awaitable[None]) -> None:
-        """Do something that nobody waits for."""
+    def begin(self, work: Awaitable[None]) -> asyncio.Future[None]:
+        """Do something that nobody has to wait for."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def cancel(self) -> None:
         """Cancel all that is not done."""

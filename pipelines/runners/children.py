@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from asyncio.subprocess import Process
@@ -102,22 +103,22 @@ class Expected:
     """Whom a server that begins will meet.
 
     Attributes:
-        runners: How many runners there are.
+        runners: The process ids of the runners that are there.
         bots: The names of their bots.
     """
 
-    runners: int
+    runners: tuple[int, ...]
     bots: tuple[str, ...]
 
     def written(self) -> str:
         """Return it as a line."""
-        return " ".join((str(self.runners), *self.bots))
+        return json.dumps({"runners": self.runners, "bots": self.bots})
 
     @classmethod
     def read(cls, line: str) -> Expected:
         """Return what a line says."""
-        runners, *bots = line.split()
-        return cls(int(runners), tuple(bots))
+        told = json.loads(line)
+        return cls(tuple(told["runners"]), tuple(told["bots"]))
 
 
 class ServerChild(Child):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 from contextlib import suppress
 
@@ -11,6 +12,17 @@ from loguru import logger
 
 DEATH_DEADLINE_S = 2.0
 """How long a killed process may take to be gone."""
+
+
+def is_gone(process: int) -> bool:
+    """Whether a process has exited.
+
+    Args:
+        process: Its pidfd.
+    """
+    looked_at = select.poll()
+    looked_at.register(process, select.POLLIN)
+    return bool(looked_at.poll(0))
 
 
 async def gone(process: int) -> None:

@@ -20,7 +20,7 @@ from ..runs import Ended, Load, RunnerState, nobody_waits
 from ..settings import Settings
 from ..spawned import Spawned
 from ..waiting import until
-from .death import gone
+from .death import gone, is_gone
 from .link import Link, LinkClosedError
 from .messages import (
     Abandon,
@@ -119,6 +119,30 @@ class Fleet:
         self._beside.begin(self._watch())
         if self._ended_today_usd is not None:
             self._beside.begin(self._sum_up(self._ended_today_usd))
+
+    async def gather(self, processes: Sequence[int]) -> None:
+        """Wait until runners that an earlier server had are here, or gone: one that hangs is killed.
+
+        Args:
+            processes: Their ids.
+        """
+        await asyncio.gather(*map(self._found, processes))
+
+    async def _found(self, pid: int) -> None:
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        await until(lambda: self._has(pid) or is_gone(process), HEARTBEAT_S)
+        if self._has(pid):
+            os.close(process)
+            return
+        if not is_gone(process):
+            logger.error("process {} does not connect: it hangs", pid)
+        await gone(process)
+
+    def _has(self, pid: int) -> bool:
+        return any(runner.pid == pid for runner in self.roster)
 
     def holds(self, call_id: str) -> bool:
         """Whether a runner has a call."""

@@ -12,7 +12,7 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 import uvloop
@@ -78,14 +78,26 @@ class FleetExchange(Exchange):
         """A runner of a bot is there. See `Switching`."""
         await self._kept.remember(bot)
 
-    async def attached(self, runners: int) -> None:
-        """Take in the runners that are there, then see to the calls whose runner is not."""
+    async def attached(self, runners: Sequence[int]) -> None:
+        """Take in the runners that are there, and see to the calls of those that are gone or hung.
+
+        Args:
+            runners: Their process ids. One that takes long is not waited for: its calls are its own meanwhile.
+        """
         self._fleet.start(self)
-        await until(lambda: len(self._fleet.roster) >= runners, ATTACH_DEADLINE_S)
+        taking_up = self.beside.begin(self._take_up(runners))
+        await asyncio.wait({taking_up}, timeout=ATTACH_DEADLINE_S)
+
+    async def _take_up(self, runners: Sequence[int]) -> None:
+        await self._fleet.gather(runners)
         for ongoing in self.ongoing:
             generation = ongoing.generations[-1] if ongoing.generations else None
-            if generation is not None and generation.started and not self._fleet.holds(ongoing.call_id):
+            if generation is None or not generation.started or self._fleet.holds(ongoing.call_id):
+                continue
+            if generation.ended_at is None:
                 await self.runner_died(ongoing.call_id, generation.number, alone=False)
+            else:  # the carrier has not asked yet, and may have to be told
+                await self.generation_ended(ongoing.call_id, generation.number, "ended before")
         await self.close_records()
 
     async def end_orphans(self, orphaned_s: float = ORPHANED_S) -> None:

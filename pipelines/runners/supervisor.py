@@ -181,7 +181,7 @@ class Supervisor:
         self._server, self._spare = self._spare, None
         if self._server is None:
             self._server = await self._start_server()
-        warm = sum(runner.is_warm for place in self._places for runner in place.runners)
+        warm = tuple(each.process.pid for place in self._places for each in place.runners if each.is_warm)
         self._server.begin(Expected(warm, tuple(place.name for place in self._places if place.name)))
         self._spare = await self._start_server()
 

@@ -42,8 +42,11 @@ async def test_a_hung_runner_is_killed_and_a_dead_server_replaced(tmp_path: Path
         unnoticed = await crash.crash(served, "sentence", 1.0, "fact123", strike=crash.kill_server)
         assert unnoticed.unnoticed, unnoticed
         hung = await crash.crash(served, "sentence", 1.0, "fact456", strike=crash.hang_runner, quiet_ms=9_000)
-        assert not hung.ending, hung
-        assert hung.remembered, hung
+        both = crash.hang_runner_and_kill_server
+        left_alone = await crash.crash(served, "sentence", 1.0, "fact789", strike=both, quiet_ms=9_000)
+        for each in (hung, left_alone):
+            assert not each.ending, each
+            assert each.remembered, each
 
 
 async def test_a_bot_is_reloaded_under_its_calls(tmp_path: Path) -> None:

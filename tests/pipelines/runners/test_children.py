@@ -33,6 +33,6 @@ def test_a_name_that_two_files_have_is_refused() -> None:
     assert with_workers([A, other], ["other/a.py=2"]) == [BotFile(A, 1), BotFile(other, 2)]
 
 
-@pytest.mark.parametrize("expected", [Expected(0, ()), Expected(3, ("a", "b-2"))])
+@pytest.mark.parametrize("expected", [Expected((), ()), Expected((7, 81), ("a", "b-2"))])
 def test_a_server_is_told_whom_it_will_meet(expected: Expected) -> None:
     assert Expected.read(expected.written() + "\n") == expected

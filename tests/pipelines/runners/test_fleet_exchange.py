@@ -1,6 +1,7 @@
 """An exchange without runners: what waits for one, and what becomes of calls of which nothing is heard."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -114,6 +115,38 @@ async def test_a_call_nobody_tells_the_end_of_is_ended(
     assert exchange.calls == 0
     last = await asyncio.to_thread(lambda: list(read_journal(tmp_path / "calls" / "c-1" / "journal.jsonl"))[-1])
     assert (last["event"], last["reason"]) == ("call_ended", "never disconnected")
+
+
+async def test_a_runner_that_hangs_while_its_server_is_replaced_is_dead_before_its_calls_go_on(
+    idle: tuple[Fleet, FleetExchange], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callpipe.pipelines.runners.fleet.HEARTBEAT_S", 0.5)
+    monkeypatch.setattr("callpipe.pipelines.runners.server_process.ATTACH_DEADLINE_S", 0.1)
+    _, exchange = idle
+    call = OngoingCall("c-1", BOT.name, RINGING, 0.0)
+    call.open_generation(0.0).started = True
+    exchange.ongoing.restore([call])
+    hung = await asyncio.create_subprocess_exec("sleep", "60")
+    await exchange.attached([hung.pid])
+    assert call.deaths == 0, "it may still have the call"
+    assert await asyncio.wait_for(hung.wait(), 5.0) == -signal.SIGKILL
+    async with asyncio.timeout(5.0):
+        while not call.deaths:
+            await asyncio.sleep(0.02)
+    await exchange.close()
+
+
+async def test_a_generation_dies_once_however_many_servers_follow(
+    idle: tuple[Fleet, FleetExchange],
+) -> None:
+    _, exchange = idle
+    call = OngoingCall("c-1", BOT.name, RINGING, 0.0)
+    call.open_generation(0.0).started = True
+    exchange.ongoing.restore([call])
+    await exchange.attached([])
+    await exchange.attached([])
+    assert call.deaths == 1
+    await exchange.close()
 
 
 async def test_the_next_server_ends_what_the_last_one_could_not_and_nothing_twice(
