@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
+import math
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 from loguru import logger
 from pipecat.frames.frames import Frame, StartFrame
 from pipecat.processors.frame_processor import FrameDirection
@@ -23,6 +23,12 @@ from .wav import SAMPLE_RATE, StereoWavWriter
 
 CLOSE_DEADLINE_S = 2.0
 """How long the end of a call waits for the recording to be on the disk."""
+
+MAX_WAITING = 500
+"""Pieces of a call, 60 ms each, that may wait for a slow disk."""
+
+FIRST_LINES = 8
+"""So many are waited for before the first is written: what a busy process reads late tells the time badly."""
 
 MAX_GAP_S = 3_600.0
 """The longest silence between two generations of a call; a longer one is a wrong clock."""
@@ -49,7 +55,7 @@ class LineRecording:
         self._begins = self._wav.samples + min(max(0, silence), round(MAX_GAP_S * SAMPLE_RATE))
         self._origin: int | None = None
 
-    def write(self, line: LineAudioFrame) -> None:
+    def write(self, lines: Sequence[LineAudioFrame]) -> None:
         """Write both tracks at their place; stretches nobody wrote are silence.
 
         Raises:
@@ -57,8 +63,15 @@ class LineRecording:
             WavFullError: The file would exceed 4 GiB.
         """
         if self._origin is None:
-            self._origin = self._begins - line.position
-        self._wav.write(self._origin + line.position, _stereo(line))
+            self._origin = self._begins - lines[0].position
+        position, caller, bot = lines[0].position, bytearray(), bytearray()
+        for line in lines:
+            if line.position != position + len(caller):
+                self._wav.write(self._origin + position, _stereo(caller, bot))
+                position, caller, bot = line.position, bytearray(), bytearray()
+            caller += line.caller
+            bot += line.bot
+        self._wav.write(self._origin + position, _stereo(caller, bot))
 
     def close(self) -> None:
         """Close the file."""
@@ -90,12 +103,14 @@ class Recorder(MediaProcessor):
         self._path = path
         self._writer = writer or shared_writer()
         self._wall_clock = wall_clock
+        self._waiting: deque[LineAudioFrame] = deque()
         # Of the writer's thread: the file, and why no more is written to it.
         self._recording: LineRecording | None = None
         self._failure: OSError | ProcessorsError | None = None
         # Of the event loop.
         self._started = False
-        self._spoken_at: float | None = None
+        self._began_at = math.inf  # when the line's position 0 was, as the least delayed packet tells
+        self._asked = False
         self._found_out: set[str] = set()
         self._news: list[tuple[str, Exception | None]] = []  # process_audio is synchronous, telling is not
 
@@ -133,12 +148,16 @@ class Recorder(MediaProcessor):
                 logger.error("{}: the disk is too slow to finish the recording in time", self)
 
     def _record(self, line: LineAudioFrame) -> None:
-        if self._spoken_at is None:
-            self._spoken_at = self._wall_clock() - line.age_s
         if self._failure is not None:
             self._find_out("the recording has stopped", self._failure)
-        elif not self._writer.submit(functools.partial(self._write, line, self._spoken_at)):
+        elif len(self._waiting) >= MAX_WAITING:
             self._find_out("the recording has silent holes: the disk is too slow", None)
+        else:
+            spoken_at = self._wall_clock() - line.age_s
+            self._began_at = min(self._began_at, spoken_at - line.position / SAMPLE_RATE)
+            self._waiting.append(line)
+            if not self._asked and (self._recording is not None or len(self._waiting) >= FIRST_LINES):
+                self._asked = self._writer.submit(self._write)
 
     def _find_out(self, what: str, failure: Exception | None) -> None:
         """Note what is to be told; each thing is told once."""
@@ -153,25 +172,28 @@ class Recorder(MediaProcessor):
         for what, failure in news:
             await self.push_error(what, exception=failure, category=ErrorCategory.APPLICATION)
 
-    def _write(self, line: LineAudioFrame, spoken_at: float) -> None:
-        if self._failure is not None:
+    def _write(self) -> None:
+        """Write all that waits: a slow disk gets it in few large pieces."""
+        self._asked = False
+        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if not lines or self._failure is not None:
             return
         try:
             if self._recording is None:
-                self._recording = LineRecording(self._path, spoken_at)
-            self._recording.write(line)
+                self._recording = LineRecording(self._path, self._began_at + lines[0].position / SAMPLE_RATE)
+            self._recording.write(lines)
         except (OSError, ProcessorsError) as failure:
             self._failure = failure
 
     def _close(self) -> None:
+        self._write()
         if self._recording is not None:
             self._recording.close()
             self._recording = None
 
 
-def _stereo(line: LineAudioFrame) -> bytes:
+def _stereo(caller: bytes | bytearray, bot: bytes | bytearray) -> bytes:
     """Return both tracks as interleaved PCM, caller left."""
-    interleaved = np.empty((len(line.caller), 2), dtype="<i2")
-    interleaved[:, 0] = np.frombuffer(decode_mulaw(line.caller), dtype="<i2")
-    interleaved[:, 1] = np.frombuffer(decode_mulaw(line.bot), dtype="<i2")
-    return interleaved.tobytes()
+    interleaved = bytearray(2 * len(caller))
+    interleaved[::2], interleaved[1::2] = caller, bot
+    return decode_mulaw(bytes(interleaved))

@@ -120,6 +120,21 @@ class StereoWavWriter:
         self.samples = end
         self._write_header()
 
+    def lengthen(self, until: float) -> None:
+        """Let silence follow until a Unix time in seconds, when the file does not reach it.
+
+        Raises:
+            WavFullError: The file would exceed 4 GiB; nothing was written.
+            OSError: The disk is full or broken.
+        """
+        end = round((until - self.begins_at) * SAMPLE_RATE)
+        if end > MAX_SAMPLES:
+            raise WavFullError(self.path)
+        if end > self.samples:
+            self.samples = end
+            os.ftruncate(self._descriptor, _HEADER.size + end * FRAME_SIZE)
+            self._write_header()
+
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)

@@ -8,13 +8,15 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from loguru import logger
 
 from callpipe.processors.disk import open_private, shared_writer, write_all
+from callpipe.processors.wav import StereoWavWriter
 from callpipe.transports.restored import Restored
 
 from ..bot_profile import BotProfile
@@ -148,6 +150,20 @@ class CallRecords:
         come_to = figures(events)
         self.summed_up(ongoing.bot, come_to)
         self._index.ended(ongoing.call_id, ended_at=datetime.now(UTC), reason=reason, figures=come_to)
+        _complete(folder / "recording.wav", events)
+
+
+def _complete(recording: Path, events: Sequence[Mapping[str, Any]]) -> None:
+    """Let a recording last as long as the call did, when the last process that wrote it was killed."""
+    told = [event for event in events if event["event"] in ("media_started", "media_stopped", "runner_died")]
+    streams = [number for number, event in enumerate(told) if event["event"] == "media_started"]
+    ended = told[streams[-1] + 1] if streams and streams[-1] + 1 < len(told) else None
+    if ended is not None and ended["event"] == "runner_died" and recording.exists():
+        writer = StereoWavWriter(recording, 0.0)
+        try:
+            writer.lengthen(datetime.fromisoformat(ended["time"]).timestamp())
+        finally:
+            writer.close()
 
 
 def _on_disk(call_id: str, work: Callable[[], None]) -> None:

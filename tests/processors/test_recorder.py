@@ -4,6 +4,7 @@ import asyncio
 import base64
 import subprocess
 import sys
+import threading
 import time
 import wave
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from pipecat.tests.utils import SleepFrame, run_test
 from pipecat.workers.runner import WorkerRunner
 
 from callpipe.processors.disk import DiskWriter
-from callpipe.processors.recorder import LineRecording, Recorder
+from callpipe.processors.recorder import FIRST_LINES, LineRecording, Recorder
 from callpipe.transports.bandwidth.messages import StartMessage
 from callpipe.transports.bandwidth.transport import BandwidthTransport
 from callpipe.transports.frames import LineAudioFrame, LineAudioRequestFrame
@@ -40,6 +41,10 @@ def writer() -> Iterator[DiskWriter]:
 
 def line(position: int, *, caller: int = CALLER, bot: int = BOT, samples: int = 800) -> LineAudioFrame:
     return LineAudioFrame(position, bytes([caller]) * samples, bytes([bot]) * samples, samples / 8_000)
+
+
+def lines(count: int) -> list[Frame]:
+    return [line(800 * number) for number in range(count)]
 
 
 def runs(path: Path) -> list[tuple[int, int, int]]:
@@ -63,6 +68,13 @@ def run(
 
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def stalled_until(released: threading.Event) -> Callable[[], None]:
+    def stall() -> None:
+        released.wait(5.0)
+
+    return stall
 
 
 def errors_of(frames: Sequence[Frame]) -> list[str]:
@@ -109,40 +121,44 @@ def test_the_file_is_closed_with_the_pipeline(tmp_path: Path, writer: DiskWriter
 def test_a_full_disk_stops_the_recording_and_not_the_call(tmp_path: Path, writer: DiskWriter) -> None:
     path = tmp_path / "call.wav"
     path.symlink_to("/dev/full")
-    frames = [line(0), SleepFrame(0.1), line(800), line(1_600), line(2_400)]
+    frames = [*lines(FIRST_LINES), SleepFrame(0.1), line(16_000), line(16_800)]
     down, up = run(Recorder(path, writer=writer), frames_to_send=frames)
-    assert len(down) == 4
+    assert len(down) == FIRST_LINES + 2
     assert errors_of(up) == ["the recording has stopped"]
 
 
 def test_a_file_that_is_no_recording_is_left_alone(tmp_path: Path, writer: DiskWriter) -> None:
     path = tmp_path / "call.wav"
     path.write_bytes(b"somebody's letter")
-    frames = [line(0), SleepFrame(0.1), line(800)]
+    frames = [*lines(FIRST_LINES), SleepFrame(0.1), line(16_000)]
     _, up = run(Recorder(path, writer=writer), frames_to_send=frames)
     assert errors_of(up) == ["the recording has stopped"]
     assert path.read_bytes() == b"somebody's letter"
 
 
-class SlowWriter(DiskWriter):
-    """Refuses the second and the third write, as a writer does whose queue is full."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.submitted = 0
-
-    def submit(self, write: Callable[[], None]) -> bool:
-        self.submitted += 1
-        return self.submitted not in (2, 3) and super().submit(write)
-
-
-def test_what_a_slow_disk_does_not_take_is_silence_at_its_place(tmp_path: Path) -> None:
+def test_a_disk_that_is_slow_for_a_while_gets_it_all_at_once(tmp_path: Path, writer: DiskWriter) -> None:
     path = tmp_path / "call.wav"
-    writer = SlowWriter()
-    _, up = run(Recorder(path, writer=writer), frames_to_send=[line(at) for at in range(0, 4_000, 800)])
-    assert runs(path) == [(800, 32_124, -32_124), (1_600, 0, 0), (1_600, 32_124, -32_124)]
+    released = threading.Event()
+    writer.submit(stalled_until(released))
+    recorder = Recorder(path, writer=writer)
+    for at in range(0, 16_000, 800):
+        recorder.process_audio(line(at))
+    released.set()
+    assert writer.wait(5.0)
+    assert runs(path) == [(16_000, 32_124, -32_124)]
+
+
+def test_what_does_not_fit_while_the_disk_stalls_is_silence_at_its_place(
+    tmp_path: Path, writer: DiskWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callpipe.processors.recorder.MAX_WAITING", 10)
+    path = tmp_path / "call.wav"
+    released = threading.Event()
+    writer.submit(stalled_until(released))
+    threading.Timer(0.2, released.set).start()
+    _, up = run(Recorder(path, writer=writer), frames_to_send=[*lines(12), SleepFrame(0.5), line(12 * 800)])
+    assert runs(path) == [(10 * 800, 32_124, -32_124), (2 * 800, 0, 0), (800, 32_124, -32_124)]
     assert errors_of(up) == ["the recording has silent holes: the disk is too slow"]
-    assert writer.close(5.0)
 
 
 @pytest.mark.parametrize(("passed_s", "silence"), [(2.0, 2 * 8_000), (0.05, 400), (0.0, 0), (-5.0, 0)])
@@ -151,11 +167,10 @@ def test_the_next_generation_goes_on_after_the_time_that_passed(
 ) -> None:
     path = tmp_path / "call.wav"
     first = LineRecording(path, 1_000.0)
-    first.write(line(0))
+    first.write([line(0)])
     first.close()
     second = LineRecording(path, 1_000.1 + passed_s)
-    second.write(line(160, bot=SILENCE))
-    second.write(line(1_760, bot=SILENCE))
+    second.write([line(160, bot=SILENCE), line(1_760, bot=SILENCE)])
     second.close()
     gap = [(silence, 0, 0)] if silence else []
     assert runs(path) == [
@@ -171,7 +186,7 @@ def test_a_wrong_clock_does_not_fill_the_disk_with_silence(tmp_path: Path) -> No
     path = tmp_path / "call.wav"
     for spoken_at in (0.0, 1e12):
         recording = LineRecording(path, spoken_at)
-        recording.write(line(0))
+        recording.write([line(0)])
         recording.close()
     with wave.open(str(path)) as reading:
         assert reading.getnframes() == 800 + 3_600 * 8_000 + 800

@@ -82,6 +82,18 @@ def test_it_tells_when_it_begins_and_the_next_writer_knows(tmp_path: Path) -> No
     continued.close()
 
 
+def test_silence_follows_until_a_time_that_it_does_not_reach(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    writer = StereoWavWriter(path, BEGAN)
+    writer.write(0, audio(1, 2))
+    writer.lengthen(BEGAN + 4 / 8_000)
+    writer.lengthen(BEGAN + 3 / 8_000)
+    assert left_of(path) == [1, 2, 0, 0]
+    with pytest.raises(WavFullError):
+        writer.lengthen(BEGAN + 1e6)
+    writer.close()
+
+
 def test_a_file_whose_sizes_were_not_written_is_read_and_continued(tmp_path: Path) -> None:
     """The writer died between the samples and the header, in the middle of a sample even."""
     path = tmp_path / "call.wav"

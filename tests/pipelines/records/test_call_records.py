@@ -1,0 +1,61 @@
+"""What is done with a call's files when it is over."""
+
+import asyncio
+import json
+import wave
+from pathlib import Path
+
+import pytest
+
+from callpipe.pipelines.ongoing import OngoingCall
+from callpipe.pipelines.parties import Parties
+from callpipe.pipelines.records.call_records import CallRecords
+from callpipe.processors.wav import StereoWavWriter
+
+BEGAN = 1_800_000_000.0
+STARTED, STOPPED, DIED = "media_started", "media_stopped", "runner_died"
+
+
+def recorded(folder: Path, *events: tuple[str, float]) -> None:
+    """Leave a second of recording, and a journal with events at so many seconds of the call."""
+    writer = StereoWavWriter(folder / "recording.wav", BEGAN)
+    writer.write(0, bytes(4 * 8_000))
+    writer.close()
+    told = [
+        {"t": after_s, "time": f"2027-01-15T08:00:{after_s:06.3f}+00:00", "event": event, "call_id": "c-1"}
+        for event, after_s in events
+    ]
+    (folder / "journal.jsonl").write_text("".join(json.dumps(each) + "\n" for each in told))
+
+
+def length_s(path: Path) -> float:
+    with wave.open(str(path)) as reading:
+        return reading.getnframes() / 8_000
+
+
+@pytest.mark.parametrize(
+    ("events", "expected_s"),
+    [
+        ([(STARTED, 0.0), (DIED, 1.25), (DIED, 9.0)], 1.25),
+        ([(STARTED, 0.0), (DIED, 1.25), (STARTED, 2.0), (STOPPED, 5.0), (DIED, 9.0)], 1.0),
+        ([(STARTED, 0.0), (STOPPED, 5.0)], 1.0),
+        ([(DIED, 5.0)], 1.0),
+    ],
+)
+def test_a_recording_whose_writer_was_killed_lasts_as_long_as_its_stream(
+    tmp_path: Path, events: list[tuple[str, float]], expected_s: float
+) -> None:
+    records = CallRecords(tmp_path)
+    folder = records.folder("c-1")
+    recorded(folder, *events)
+    asyncio.run(records.sum_up(OngoingCall("c-1", "desk", Parties(), 0.0), "hangup"))
+    assert length_s(folder / "recording.wav") == expected_s
+
+
+def test_a_call_that_was_not_recorded_gets_no_recording(tmp_path: Path) -> None:
+    records = CallRecords(tmp_path)
+    folder = records.folder("c-1")
+    recorded(folder, (STARTED, 0.0), (DIED, 1.25))
+    (folder / "recording.wav").unlink()
+    asyncio.run(records.sum_up(OngoingCall("c-1", "desk", Parties(), 0.0), "hangup"))
+    assert not (folder / "recording.wav").exists()
