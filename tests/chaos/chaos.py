@@ -231,12 +231,14 @@ def _figures(outcome: Outcome) -> Mapping[str, str]:
     heard_s = [loss_s for loss_s in losses_s if loss_s is not None]
     silence = f"{statistics.median(heard_s):.2f} s median, {max(heard_s):.2f} s at most" if heard_s else "none"
     remembered = Counter(result.remembered for result in results)
+    again = sum(name == "caller says again" for result in results for _, name, _ in result.timeline)
     late_ms = sorted(result.worst_packet_ms for result in results)
     return {
         **{f"ended: {ending}": str(count) for ending, count in endings.most_common()},
         **{name: str(count) for name, count in sorted(outcome.done.items())},
         "media streams lost": f"{len(losses_s)}, nothing heard after {len(losses_s) - len(heard_s)}",
         "silence after each": silence,
+        "words said again, unanswered": str(again),
         "words remembered": f"{remembered[True]} right, {remembered[False]} wrong, {remembered[None]} unasked",
         "emulator's own lag": f"{late_ms[len(late_ms) // 2]:.0f} ms median, {late_ms[-1]:.0f} ms at most"
         if late_ms

@@ -10,16 +10,17 @@ QUIET_MS = 1_500
 DEADLINE_S = 60.0
 """How long a caller waits for the bot: through a hung runner, a lost webhook and a killed server."""
 
-REPEAT_MS = 12_000
-"""A caller who said goodbye on a line that was dead says it again."""
+AGAIN_S = 8
+"""A caller whom nobody answers, because the line was dead or the story is over, says their words again."""
 
 FAREWELL = "goodbye"
 QUESTION = "which word was it"
 STORY = "tell me a story"
-_WAIT = f"wait_for_bot: {{quiet_ms: {QUIET_MS}, deadline_s: {DEADLINE_S:g}}}"
+_PATIENCE = f"deadline_s: {DEADLINE_S:g}, again_after_s: {AGAIN_S}"
+_WAIT = f"wait_for_bot: {{quiet_ms: {QUIET_MS}, {_PATIENCE}}}"
 _TURNS = (
     (f"say: {STORY}", _WAIT),
-    (f"say: {STORY}", f"cut_in: {{after_ms: 1500, say: very well then, deadline_s: {DEADLINE_S:g}}}", _WAIT),
+    (f"say: {STORY}", f"cut_in: {{after_ms: 1500, say: very well then, {_PATIENCE}}}", _WAIT),
     ("say: look it up", _WAIT),
 )
 """A story, a story that is cut off, a tool."""
@@ -28,7 +29,6 @@ _TURNS = (
 def conversation(chance: random.Random, fact: str, rounds: int = 1) -> CallerScript:
     """Return a caller who has a word remembered, wants a story, a tool, cuts in, and asks for the word."""
     turns = [step for _ in range(rounds) for turn in chance.sample(_TURNS, len(_TURNS)) for step in turn]
-    farewell = [f"say: {FAREWELL}", f"silence: {{ms: {REPEAT_MS}}}"]
     return _script(
         _WAIT,
         f"say: remember {fact} please",
@@ -36,10 +36,8 @@ def conversation(chance: random.Random, fact: str, rounds: int = 1) -> CallerScr
         *turns,
         f"say: {QUESTION}",
         _WAIT,
-        *farewell,
-        *farewell,
         f"say: {FAREWELL}",
-        f"wait_for_hang_up: {{deadline_s: {DEADLINE_S:g}}}",
+        f"wait_for_hang_up: {{{_PATIENCE}}}",
     )
 
 

@@ -7,17 +7,25 @@ from pathlib import Path
 
 import pytest
 
+from callpipe.pipelines.bot_profile import BotProfile
 from callpipe.pipelines.ongoing import OngoingCall
 from callpipe.pipelines.parties import Parties
 from callpipe.pipelines.records.call_records import CallRecords
+from callpipe.processors.disk import shared_writer
 from callpipe.processors.wav import StereoWavWriter
 
 BEGAN = 1_800_000_000.0
 STARTED, STOPPED, DIED = "media_started", "media_stopped", "runner_died"
 
 
-def recorded(folder: Path, *events: tuple[str, float]) -> None:
+CALL = OngoingCall("c-1", "desk", Parties(), 0.0)
+
+
+def recorded(records: CallRecords, *events: tuple[str, float]) -> Path:
     """Leave a second of recording, and a journal with events at so many seconds of the call."""
+    records.begin(BotProfile("desk", "v1", ()), CALL, recorded=True).close()
+    assert shared_writer().wait(5.0)
+    folder = records.folder("c-1")
     writer = StereoWavWriter(folder / "recording.wav", BEGAN)
     writer.write(0, bytes(4 * 8_000))
     writer.close()
@@ -26,6 +34,7 @@ def recorded(folder: Path, *events: tuple[str, float]) -> None:
         for event, after_s in events
     ]
     (folder / "journal.jsonl").write_text("".join(json.dumps(each) + "\n" for each in told))
+    return folder
 
 
 def length_s(path: Path) -> float:
@@ -46,16 +55,14 @@ def test_a_recording_whose_writer_was_killed_lasts_as_long_as_its_stream(
     tmp_path: Path, events: list[tuple[str, float]], expected_s: float
 ) -> None:
     records = CallRecords(tmp_path)
-    folder = records.folder("c-1")
-    recorded(folder, *events)
-    asyncio.run(records.sum_up(OngoingCall("c-1", "desk", Parties(), 0.0), "hangup"))
+    folder = recorded(records, *events)
+    asyncio.run(records.sum_up(CALL, "hangup"))
     assert length_s(folder / "recording.wav") == expected_s
 
 
 def test_a_call_that_was_not_recorded_gets_no_recording(tmp_path: Path) -> None:
     records = CallRecords(tmp_path)
-    folder = records.folder("c-1")
-    recorded(folder, (STARTED, 0.0), (DIED, 1.25))
+    folder = recorded(records, (STARTED, 0.0), (DIED, 1.25))
     (folder / "recording.wav").unlink()
-    asyncio.run(records.sum_up(OngoingCall("c-1", "desk", Parties(), 0.0), "hangup"))
+    asyncio.run(records.sum_up(CALL, "hangup"))
     assert not (folder / "recording.wav").exists()

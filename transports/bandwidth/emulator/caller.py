@@ -147,6 +147,8 @@ class Performance:
         self._watch = Watch(listener, sightings or Sightings())
         self._answer_after_ms = 0.0  # what the bot began to say before counts for no waiting step
         self._cut_off_ms = 0.0  # since when a waiting step waits anew
+        self._last_words: tuple[bytes, str] | None = None
+        self._silent_since_ms = 0.0  # since when the caller has been
         self._turns = iter(turns)
         self._turn: Turn | None = None
         self._over = False
@@ -213,18 +215,18 @@ class Performance:
                 yield from self._speak("caller plays", turn.audio, path.name)
             case Press(keys=keys):
                 yield from self._press_keys(keys)
-            case WaitForBot(quiet_ms=quiet_ms, deadline_s=deadline_s):
-                yield from self._wait(lambda: self._bot_has_spoken(quiet_ms), deadline_s)
+            case WaitForBot(quiet_ms=quiet_ms) as waiting:
+                yield from self._wait(lambda: self._bot_has_spoken(quiet_ms), waiting)
                 self._answer_after_ms = self._listener.heard_ms
-            case CutIn(after_ms=after_ms, say=text, deadline_s=deadline_s):
-                yield from self._wait(lambda: self._bot_speaks_since(after_ms), deadline_s)
+            case CutIn(after_ms=after_ms, say=text) as waiting:
+                yield from self._wait(lambda: self._bot_speaks_since(after_ms), waiting)
                 yield from self._speak("caller cuts in", turn.audio, text)
             case Expect() as expect:
                 yield from self._expect(turn, expect)
             case Silence(ms=ms):
                 yield from self._silence(ms)
-            case WaitForHangUp(deadline_s=deadline_s):
-                yield from self._wait(lambda: False, deadline_s)
+            case WaitForHangUp() as waiting:
+                yield from self._wait(lambda: False, waiting)
             case HangUp():
                 raise AssertionError("hanging up ends the performance")
 
@@ -235,6 +237,8 @@ class Performance:
         self._watch.caller_speaks(duration_ms)
         for start in range(0, len(audio), PACKET_BYTES):
             yield audio[start : start + PACKET_BYTES].ljust(PACKET_BYTES, MULAW_SILENCE)
+        self._last_words = audio, words
+        self._silent_since_ms = self._listener.heard_ms
 
     def _press_keys(self, keys: str) -> Iterator[bytes]:
         self._note("caller presses", f"{len(keys)} keys", keys)
@@ -248,12 +252,22 @@ class Performance:
         for _ in range(round(duration_ms / PTIME_MS)):
             yield SILENT_PACKET
 
-    def _wait(self, happened: Callable[[], bool], deadline_s: float) -> Iterator[bytes]:
+    def _wait(self, happened: Callable[[], bool], step: WaitForBot | CutIn | WaitForHangUp) -> Iterator[bytes]:
         began_ms = self._listener.heard_ms
         while not happened():
-            if self._listener.heard_ms >= max(began_ms, self._cut_off_ms) + deadline_s * 1000:
+            if self._listener.heard_ms >= max(began_ms, self._cut_off_ms) + step.deadline_s * 1000:
                 raise _LostPatienceError
-            yield SILENT_PACKET
+            if self._last_words and self._nobody_speaks_since(step.again_after_s):
+                yield from self._speak("caller says again", *self._last_words)
+            else:
+                yield SILENT_PACKET
+
+    def _nobody_speaks_since(self, seconds: float | None) -> bool:
+        """Whether neither side has said a word for so long; None for never."""
+        if seconds is None:
+            return False
+        silent_ms = min(self._listener.heard_ms - self._silent_since_ms, self._listener.quiet_ms)
+        return silent_ms >= seconds * 1000
 
     def _expect(self, turn: Turn, expect: Expect) -> Iterator[bytes]:
         while self._watch.after_ms(expect) is None and self._watch.may_still_come(expect):

@@ -55,10 +55,12 @@ class WaitForBot(Step):
     Attributes:
         quiet_ms: For how long it has to be quiet.
         deadline_s: When the caller gives up.
+        again_after_s: For how long nobody speaks until the caller says their last words again; never when None.
     """
 
     quiet_ms: float = Field(default=700, gt=0)
     deadline_s: float = Field(default=15, gt=0)
+    again_after_s: float | None = Field(default=None, gt=0)
 
 
 class CutIn(Step):
@@ -68,11 +70,13 @@ class CutIn(Step):
         after_ms: For how long the bot has to have spoken.
         say: What is said then.
         deadline_s: When the caller gives up.
+        again_after_s: For how long nobody speaks until the caller says their last words again; never when None.
     """
 
     after_ms: float = Field(ge=0)
     say: str = Field(min_length=1, repr=False)
     deadline_s: float = Field(default=15, gt=0)
+    again_after_s: float | None = Field(default=None, gt=0)
 
 
 class Silence(Step):
@@ -127,9 +131,11 @@ class WaitForHangUp(Step):
 
     Attributes:
         deadline_s: When the caller gives up.
+        again_after_s: For how long nobody speaks until the caller says their last words again; never when None.
     """
 
     deadline_s: float = Field(default=30, gt=0)
+    again_after_s: float | None = Field(default=None, gt=0)
 
 
 class HangUp(Step):

@@ -123,6 +123,25 @@ def test_gives_up_when_the_bot_says_nothing() -> None:
     assert call.notes == ["caller says", "caller gives up"]
 
 
+@pytest.mark.parametrize(
+    "waits", ["wait_for_bot: {again_after_s: 1}", "cut_in: {after_ms: 300, say: y, again_after_s: 1}"]
+)
+def test_a_caller_whom_nobody_answers_says_their_words_again(waits: str) -> None:
+    call = Rehearsal(f"steps: [{{say: x}}, {{{waits}}}]")
+    call.packets(5)
+    assert not speaks(call.packets(50))
+    assert speaks(call.packets(1))
+    assert not speaks(call.packets(4)[4:] + call.packets(30))
+    call.packets(10, LOUD)
+    call.packets(20)
+    assert call.notes == ["caller says", "caller says again"]
+
+
+def test_a_caller_who_has_said_nothing_yet_has_nothing_to_say_again() -> None:
+    call = Rehearsal("steps: [{wait_for_bot: {again_after_s: 1}}]")
+    assert not speaks(call.packets(200))
+
+
 def test_lingers_after_the_last_step_and_then_hangs_up() -> None:
     call = Rehearsal("{linger_s: 1, steps: [{silence: {ms: 20}}]}")
     assert call.packets(60).index(None) == 51
