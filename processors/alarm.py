@@ -12,6 +12,8 @@ RESOLUTION_S = 0.001
 class Alarm:
     """Rings once, at the time it was last set to.
 
+    Setting it later, which happens with each event, leaves the timer alone: that finds out when it goes off.
+
     Args:
         ring: Called when it is time.
         clock: Monotonic seconds.
@@ -21,19 +23,31 @@ class Alarm:
         self._ring = ring
         self._clock = clock
         self._due: float | None = None
+        self._goes_off_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, due: float | None) -> None:
         """Ring at `due`, in s, instead of any time before; None for never."""
         if due == self._due:
             return
-        if self._timer is not None:
-            self._timer.cancel()
         self._due = due
+        if self._timer is not None:
+            if due is not None and due >= self._goes_off_at:
+                return
+            self._timer.cancel()
+            self._timer = None
         if due is not None:
-            delay_s = max(due - self._clock(), RESOLUTION_S)
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._is_due)
+            self._start(due)
 
-    def _is_due(self) -> None:
-        self._due = self._timer = None
+    def _start(self, due: float) -> None:
+        now = self._clock()
+        self._goes_off_at = max(due, now + RESOLUTION_S)
+        self._timer = asyncio.get_running_loop().call_later(self._goes_off_at - now, self._went_off)
+
+    def _went_off(self) -> None:
+        self._timer = None
+        if self._due is not None and self._due > self._goes_off_at:
+            self._start(self._due)
+            return
+        self._due = None
         self._ring()

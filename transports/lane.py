@@ -58,6 +58,14 @@ PIPECATS_OWN = (
 )
 """Frames that pipecat itself acts on in every processor: they take its way through all of them."""
 
+PER_FRAME = (
+    "on_before_process_frame",
+    "on_after_process_frame",
+    "on_before_push_frame",
+    "on_after_push_frame",
+)
+"""pipecat's events of each single frame."""
+
 Rest: TypeAlias = Coroutine[Any, Any, None] | None
 """What passing audio on has left to be awaited: usually nothing."""
 
@@ -109,7 +117,7 @@ class MediaProcessor(FrameProcessor):
         """Take audio from the processor before, at once where that is possible."""
         if not self._lane_open or self._lane_audio_watched:
             return self.queue_frame(frame)
-        if self._is_cut_off(frame):
+        if frame.id < self._lane_interrupted_at_id and self._is_cut_off(frame):
             return None
         return self.pass_audio(frame)
 
@@ -227,10 +235,22 @@ class MediaProcessor(FrameProcessor):
         self._lane_next = neighbour(self, DOWNSTREAM)
         self._lane_previous = neighbour(self, UPSTREAM)
         listener = audio_goes_to(self)
+        while isinstance(listener, MediaProcessor) and listener.lets_audio_by():
+            listener = audio_goes_to(listener)
         if isinstance(listener, MediaProcessor):
             self._lane_give = listener.take_audio
         elif listener is not None:
             self._lane_give = listener.queue_frame
+
+    def lets_audio_by(self) -> bool:
+        """Whether audio goes by this processor as if it were not there, and nobody watches it."""
+        ways = ("take_audio", "pass_audio", "process_audio")
+        inherited = all(getattr(type(self), way) is getattr(MediaProcessor, way) for way in ways)
+        return inherited and not self._is_handled()
+
+    def _is_handled(self) -> bool:
+        """Whether somebody has a handler for each frame. pipecat keeps handlers in a private attribute."""
+        return any(self._event_handlers[name].handlers for name in PER_FRAME)
 
     def _find_watchers(self) -> None:
         """Find out who asked for more than each frame's first push.
@@ -238,15 +258,7 @@ class MediaProcessor(FrameProcessor):
         pipecat keeps both in private attributes; tests/transports/test_lane.py holds their names.
         """
         observers: list[BaseObserver] = getattr(self.processor_setup.observer, "_observers", [])
-        per_frame = (
-            "on_before_process_frame",
-            "on_after_process_frame",
-            "on_before_push_frame",
-            "on_after_push_frame",
-        )
-        self._lane_audio_watched = any(one.observe_every_push for one in observers) or any(
-            self._event_handlers[name].handlers for name in per_frame
-        )
+        self._lane_audio_watched = any(one.observe_every_push for one in observers) or self._is_handled()
         self._lane_events_watched = self._lane_audio_watched or any(
             type(one).on_process_frame is not BaseObserver.on_process_frame for one in observers
         )
