@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 from callpipe.transports.frames import EncodedAudio
-from callpipe.transports.realtime.events import MalformedEventError, parse
+from callpipe.transports.realtime.events import AudioDelta, MalformedEventError, TranscriptDelta, parse
 from callpipe.transports.realtime.happenings import Happening, SessionGone
 from callpipe.transports.realtime.opening import Opened
 from callpipe.transports.realtime.session import RealtimeSession
@@ -15,6 +15,8 @@ from callpipe.transports.realtime.session import RealtimeSession
 from .alarm import Alarm
 from .errors import ModelLostError, ModelSessionRefusedError
 from .model_link import ModelLink
+
+_DELTAS = (AudioDelta, TranscriptDelta)
 
 LOOK_AGAIN_S = 0.2
 """How often it is looked whether the caller speaks: a server that is gone can't tell."""
@@ -136,8 +138,14 @@ class ModelConversation:
             event = parse(message)
         except MalformedEventError as malformed:
             await self.tell(self._session.malformed(malformed, now))
+            return
+        happened = self._session.receive(event, now)
+        if type(event) in _DELTAS and len(happened) <= 1 and not self._session.outbox:
+            # In the middle of an answer nothing is due any sooner.
+            for happening in happened:
+                await self._pipeline.push_happening(happening)
         else:
-            await self.tell(self._session.receive(event, now))
+            await self.tell(happened)
 
     async def lost(self, loss: ModelLostError) -> None:
         """The session is gone: keep what the next one needs. See `Listener`."""

@@ -34,10 +34,8 @@ def pcm(sample_rate: int, channels: int) -> AudioFormat:
 
 
 def frame_of(happening: Happening) -> Frame | None:
-    """Return the frame that tells a happening downstream, if one frame does."""
+    """Return the frame that tells a happening downstream, if one frame does; audio is no event."""
     match happening:
-        case happenings.BotAudio():
-            return bot_audio(happening.encoded, happening.item_id)
         case happenings.SilenceToCover():
             return bot_audio(happening.phrase, None)
         case happenings.BotStarted():

@@ -64,7 +64,7 @@ from .errors import (
 )
 from .model_conversation import ModelConversation
 from .model_dialer import Dialer
-from .model_frames import CallerTranscriptionFrame, frame_of, pcm
+from .model_frames import CallerTranscriptionFrame, bot_audio, frame_of, pcm
 from .model_link import ROLLOVER_AFTER_S, ModelLink
 from .prerecorded import prerecorded
 
@@ -308,6 +308,9 @@ class RealtimeLLM(MediaProcessor):
 
     async def push_happening(self, happening: Happening) -> None:
         """Tell the pipeline what happened. See `model_conversation.Pipeline`."""
+        if isinstance(happening, happenings.BotAudio):
+            await self.push_audio(bot_audio(happening.encoded, happening.item_id))
+            return
         frame = frame_of(happening)
         if frame is not None:
             await self.push_frame(frame)

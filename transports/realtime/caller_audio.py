@@ -5,6 +5,7 @@ It is kept as the telephone carries it, 8 kHz in mu-law, which is a sixth of a s
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 
@@ -118,22 +119,22 @@ class CallerAudio:
     def is_quiet(self, duration_ms: float) -> bool:
         """Whether the last so many milliseconds were kept, and hold no speech."""
         newest = self._newest(duration_ms)
-        return newest is not None and loudness(newest) < QUIET
+        return newest is not None and loudness(newest, self._kept_format) < QUIET
 
     def is_loud(self, duration_ms: float) -> bool:
         """Whether the last so many milliseconds were kept, and hold speech."""
         newest = self._newest(duration_ms)
-        return newest is not None and loudness(newest) >= QUIET
+        return newest is not None and loudness(newest, self._kept_format) >= QUIET
 
-    def _newest(self, duration_ms: float) -> list[EncodedAudio] | None:
-        newest: list[EncodedAudio] = []
-        covered_ms = 0.0
+    def _newest(self, duration_ms: float) -> bytes | None:
+        newest: list[bytes] = []
+        missing = self._kept_format.size(duration_ms)
         for audio in reversed(self._packets):
-            if covered_ms >= duration_ms:
+            if missing <= 0:
                 break
-            newest.append(EncodedAudio(audio=audio, audio_format=self._kept_format))
-            covered_ms += self._kept_format.duration_ms(len(audio))
-        return newest if covered_ms >= duration_ms else None
+            newest.append(audio)
+            missing -= len(audio)
+        return b"".join(reversed(newest)) if missing <= 0 else None
 
     def _forget(self, until_ms: float) -> list[bytes]:
         forgotten: list[bytes] = []
@@ -173,15 +174,14 @@ def _every_nth(pcm: bytes, n: int) -> bytes:
     return encode_mulaw(np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2")[::n].tobytes())
 
 
-def loudness(packets: list[EncodedAudio]) -> float:
+def loudness(audio: bytes, audio_format: AudioFormat) -> float:
     """Return the root mean square of the samples of some audio, as if they had 16 bits; 0 for none."""
-    samples = np.frombuffer(b"".join(_linear(packet) for packet in packets), "<i2").astype(np.float64)
-    return float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
+    samples = np.frombuffer(_linear(audio, audio_format.encoding), "<i2").astype(np.float32)
+    return math.sqrt(np.dot(samples, samples) / len(samples)) if len(samples) else 0.0
 
 
-def _linear(packet: EncodedAudio) -> bytes:
-    audio = packet.audio
-    match packet.audio_format.encoding:
+def _linear(audio: bytes, encoding: Encoding) -> bytes:
+    match encoding:
         case Encoding.PCMU:
             return decode_mulaw(audio)
         case Encoding.PCMA:

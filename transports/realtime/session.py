@@ -202,6 +202,8 @@ class RealtimeSession:
         if type(event) is events.AudioDelta:
             return self._noted(happened) if happened else happened
         self._handover.audio.heard_of()
+        if type(event) is events.TranscriptDelta and not happened:
+            return happened
         return self._noted([*happened, *self._proceed(now)])
 
     def malformed(self, error: events.MalformedEventError, now: float) -> list[Happening]:
