@@ -48,24 +48,28 @@ class CallerAudio:
         self._kept_ms = 0.0
         self._speaking = False
 
-    def hold(self, packet: EncodedAudio) -> None:
-        """Keep a packet, and drop the oldest for it when there is no room.
+    def hold(self, packet: EncodedAudio) -> float:
+        """Keep a packet, and drop the oldest for it when there is no room; return its milliseconds.
 
         Raises:
             ValueError: Its payload is not base64.
         """
         audio = packet.audio
         audio_format = packet.audio_format
-        self._ends_ms += audio_format.duration_ms(len(audio))
-        if audio_format not in (self._format, self._kept_format):
-            self._begin(audio_format)
-        if audio_format is not self._kept_format and audio_format != self._kept_format:
-            audio = _every_nth(audio, audio_format.sample_rate // self._kept_format.sample_rate)
-        self._kept_ms += self._kept_format.duration_ms(len(audio))
+        duration_ms = kept_ms = audio_format.duration_ms(len(audio))
+        if audio_format is not self._kept_format:
+            if audio_format not in (self._format, self._kept_format):
+                self._begin(audio_format)
+            if audio_format != self._kept_format:
+                audio = _every_nth(audio, audio_format.sample_rate // self._kept_format.sample_rate)
+                kept_ms = self._kept_format.duration_ms(len(audio))
+        self._ends_ms += duration_ms
+        self._kept_ms += kept_ms
         self._packets.append(audio)
         while self._kept_ms > MAX_HELD_MS:
             self._drop_oldest()
             self.dropped += 1
+        return duration_ms
 
     def _begin(self, audio_format: AudioFormat) -> None:
         """Keep audio of a session's format from now on; there is one such format in a call."""

@@ -66,15 +66,23 @@ class Listening:
             events.CallerTranscriptionFailed: turns.not_transcribed,
         }
 
-    def heard(self, packet: EncodedAudio) -> EncodedAudio | None:
-        """Return what the model hears in place of a packet of the caller's, and keep it; None for nothing."""
+    def heard(self, packet: EncodedAudio, now: float, *, ready: bool) -> bytes | None:
+        """Keep a packet of the caller's, or what stands in its place.
+
+        Returns:
+            The client event that lets the model hear it; None when nothing is to be heard, or nobody is ready.
+        """
         heard = self._gate.let_through(packet)
-        if heard is not None:
-            self._handover.audio.hold(heard)
-        return heard
+        if heard is None:
+            return None
+        duration_ms = self._handover.audio.hold(heard)
+        if not ready:
+            return None
+        self._times.appended(duration_ms, now)
+        return append_audio(heard.payload)
 
     def append(self, packet: EncodedAudio, now: float) -> bytes:
-        """Return the client event that lets the model hear a packet."""
+        """Return the client event that lets the model hear a packet that is kept."""
         self._times.appended(packet.duration_ms, now)
         return append_audio(packet.payload)
 

@@ -214,9 +214,9 @@ class RealtimeSession:
         """Send caller audio, in the session's format, or hold it until a session is ready."""
         if self._ended:
             return
-        heard = self._listening.heard(packet)
-        if heard is not None and self.ready:
-            self.outbox.append(self._listening.append(heard, now))
+        message = self._listening.heard(packet, now, ready=self.ready)
+        if message is not None:
+            self.outbox.append(message)
 
     def steer(self, frame: SteeringFrame, now: float) -> list[Happening]:
         """Do what somebody on the pipeline asks for in the middle of the call."""
