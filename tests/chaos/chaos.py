@@ -167,6 +167,11 @@ def off_by_s(result: CallResult, record: Record | None) -> float:
     return record.recording_s - (result.media_until - result.media_from)
 
 
+def is_off(result: CallResult, record: Record | None) -> bool:
+    """Whether a recording is not as long as its call's streams, beyond what the emulator itself was late by."""
+    return abs(off_by_s(result, record)) > OFF_BY_S + result.worst_packet_ms / 1000
+
+
 def wrong(outcome: Outcome) -> dict[str, str]:
     """Return what is wrong with each call, by its id; calls that are right are not in it."""
     told: dict[str, list[str]] = {}
@@ -177,9 +182,8 @@ def wrong(outcome: Outcome) -> dict[str, str]:
         wrongs += result.protocol_errors
         if record is None or not record.complete:
             wrongs.append(f"its records are not complete: {record}")
-        off_s = off_by_s(result, record)
-        if abs(off_s) > OFF_BY_S:
-            wrongs.append(f"its recording is {off_s:+.2f} s off")
+        if is_off(result, record):
+            wrongs.append(f"its recording is {off_by_s(result, record):+.2f} s off")
     for call_id in outcome.records.keys() - told.keys():
         if not outcome.records[call_id].complete:
             told[call_id] = ["a call that no caller knows of has no end"]
@@ -205,7 +209,7 @@ def findings(plan: Plan, outcome: Outcome) -> Findings:
         if (record := records.get(result.call_id)) is not None
     )
     offs_s = [abs(off_by_s(result, records.get(result.call_id))) for result in results]
-    off = sum(off_s > OFF_BY_S for off_s in offs_s)
+    off = sum(is_off(result, records.get(result.call_id)) for result in results)
     errors = sum(len(result.protocol_errors) for result in results)
     calls = f"of {len(results)}"
     promises = [
