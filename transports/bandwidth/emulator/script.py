@@ -4,7 +4,7 @@ Example::
 
     name: Books a table
     steps:
-      - wait_for_bot: {quiet_ms: 700, deadline_s: 15}
+      - wait_for_bot: {quiet_ms: 700, deadline_s: 15, again_after_s: 8}
       - say: A table for two at seven, please. My name is Rossi.
       - expect: {tool: book_table, arguments: {party_size: 2}, within_ms: 3000}
       - expect: {words: see you, within_ms: 5000}
