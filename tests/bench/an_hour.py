@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from calls import FRAME
+from calls import frame
 from pydantic import SecretStr
 from talking_model import TEXT, ModelLeg
 
@@ -200,7 +200,7 @@ async def _minute(minute: int, media: InMemory, model: ModelLeg) -> float:
     began = loop.time()
     used_s = time.process_time()
     for number in range(FRAMES_A_MINUTE):
-        media.give((FRAME % (minute * FRAMES_A_MINUTE + number + 1)).decode())
+        media.give(frame(minute * FRAMES_A_MINUTE + number + 1, model).decode())
         if number % FRAMES_A_DELTA == 0:
             model.tick()
         await asyncio.sleep(began + (number + 1) * 0.02 - loop.time())

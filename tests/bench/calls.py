@@ -23,13 +23,20 @@ CUT_IN_TICK = 3
 ANSWER_DEADLINE_S = 20.0
 
 
-def _frame_template() -> bytes:
-    noise = random.Random(2).randbytes(160)
-    payload = base64.b64encode(noise)
+def _frame_template(audio: bytes) -> bytes:
+    payload = base64.b64encode(audio)
     return b'{"eventType":"media","track":"inbound","payload":"%s","sequenceNumber":"%%d"}' % payload
 
 
-FRAME = _frame_template()
+_SPEECH = _frame_template(random.Random(2).randbytes(160))
+_SILENCE = _frame_template(bytes(random.Random(2).choices((0xFD, 0xFE, 0xFF, 0x7E), k=160)))
+
+
+def frame(number: int, model: ModelLeg) -> bytes:
+    """Return the carrier's message with a caller's frame: speech when the model is about to hear some."""
+    return (_SPEECH if model.caller_speaks else _SILENCE) % number
+
+
 _SAMPLES_A_MS = {b"audio/pcmu": 8, b"audio/pcm;rate=8000": 16, b"audio/pcm;rate=24000": 48}
 
 
@@ -178,7 +185,8 @@ class BenchCall:
         observed = self._observe()
         if observed.counts(now):
             observed.frames += 1
-        self._socket.send(TEXT, FRAME % self._ticks)
+        assert self._model is not None
+        self._socket.send(TEXT, frame(self._ticks, self._model))
 
     def _model_got(self, received_ms: float) -> None:
         now = time.monotonic()

@@ -99,6 +99,11 @@ class ModelLeg(picows.WSListener):
         """Set where in its turn the call is."""
         self._step = step
 
+    @property
+    def caller_speaks(self) -> bool:
+        """Whether the caller says what the model tells of, which it does somewhat later."""
+        return SPEECH_STARTED - 1 <= self._step <= SPEECH_STOPPED - 2
+
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
         self._transport = transport
         transport.send(TEXT, SESSION_CREATED)
