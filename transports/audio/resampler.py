@@ -8,6 +8,7 @@ cycles' samples and those before them into 8 cycles' output. Every cycle is 1/80
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -33,8 +34,8 @@ they are added in, which depends on the chunk's size, can't change a single bit.
 _BLOCK = 8
 """Cycles of one row of the matrix product: more would multiply more zeros, fewer would make more rows."""
 
-_CYCLES = 160
-"""Cycles that are filtered at once: 20 ms."""
+_CYCLES = 480
+"""Cycles that are filtered at once: 60 ms."""
 
 
 class StreamResampler:
@@ -84,7 +85,7 @@ class StreamResampler:
             self._filter.reset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Design:
     """A filter for one pair of sample rates.
 
@@ -120,20 +121,35 @@ def _design(from_rate: int, to_rate: int) -> _Design:
     return _Design(down, up, history, centre // up, matrix)
 
 
+class _WorkSpace:
+    """Room for what is made on the way, so that filtering needs no memory but the bytes that are returned."""
+
+    def __init__(self, design: _Design) -> None:
+        self.rows = np.empty((_CYCLES // _BLOCK, design.matrix.shape[0]))
+        self.blocks = np.empty((_CYCLES // _BLOCK, _BLOCK * design.samples_out))
+        self.output = self.blocks.reshape(-1)
+        self.pcm = np.empty(_CYCLES * design.samples_out, "<i2")
+
+
+class _WorkSpaces(threading.local):
+    """One for each design and thread: all calls of a thread use it, one after the other."""
+
+    def __init__(self) -> None:
+        self.of = lru_cache(_WorkSpace)
+
+
+_work_spaces = _WorkSpaces()
+
+
 class _Filter:
-    """The filter's state and its work space, so that 20 ms need no memory but the bytes that are returned."""
+    """The filter's state."""
 
     def __init__(self, design: _Design) -> None:
         self._design = design
         self._room = _CYCLES * design.samples_in
         self._line = np.zeros(design.history + self._room)
         self._waiting = 0  # samples of an unfinished cycle; they stand in the line behind the history
-        width = design.matrix.shape[0]
-        self._windows = sliding_window_view(self._line, width)[:: _BLOCK * design.samples_in]
-        self._rows = np.empty((_CYCLES // _BLOCK, width))
-        self._blocks = np.empty((_CYCLES // _BLOCK, _BLOCK * design.samples_out))
-        self._output = self._blocks.reshape(-1)
-        self._pcm = np.empty(_CYCLES * design.samples_out, "<i2")
+        self._windows = sliding_window_view(self._line, design.matrix.shape[0])[:: _BLOCK * design.samples_in]
 
     def reset(self) -> None:
         self._line[:] = 0.0
@@ -171,20 +187,20 @@ class _Filter:
 
     def _filter(self, cycles: int) -> bytes:
         """Filter the line's first cycles."""
-        design = self._design
+        design, space = self._design, _work_spaces.of(self._design)
         blocks, rest = divmod(cycles, _BLOCK)
         if blocks:
             # A matrix product of overlapping windows would copy them into new memory, so copy them into ours.
-            np.copyto(self._rows[:blocks], self._windows[:blocks])
-            np.matmul(self._rows[:blocks], design.matrix, out=self._blocks[:blocks])
+            np.copyto(space.rows[:blocks], self._windows[:blocks])
+            np.matmul(space.rows[:blocks], design.matrix, out=space.blocks[:blocks])
         if rest:
             done = blocks * _BLOCK
             width = design.history + rest * design.samples_in
             window = self._line[done * design.samples_in :][:width]
             made = window @ design.matrix[:width, : rest * design.samples_out]
-            self._output[done * design.samples_out : cycles * design.samples_out] = made
+            space.output[done * design.samples_out : cycles * design.samples_out] = made
         count = cycles * design.samples_out
-        output, pcm = self._output[:count], self._pcm[:count]
+        output, pcm = space.output[:count], space.pcm[:count]
         np.rint(output, out=output)
         np.minimum(output, 32767.0, out=output)
         np.maximum(output, -32768.0, out=output)
