@@ -27,6 +27,9 @@ CLOSE_DEADLINE_S = 2.0
 MAX_WAITING = 300
 """Pieces of a call, 100 ms each, that may wait for a slow disk."""
 
+LINES_A_WRITE = 2
+"""So many are written at a time: at each write two threads change places, which takes longer than the write."""
+
 FIRST_LINES = 5
 """So many are waited for before the first is written: what a busy process reads late tells the time badly."""
 
@@ -79,7 +82,7 @@ class LineRecording:
 
 
 class Recorder(MediaProcessor):
-    """Records the call into a stereo WAV file that is complete, but for the last interval, at every moment.
+    """Records the call into a stereo WAV file that can be read at every moment.
 
     Stands anywhere after the transport's input, which it asks for `LineAudioFrame`s; they are passed on. The
     file is kept open until the pipeline is cleaned up, because the caller hears the bot's last words after
@@ -156,7 +159,8 @@ class Recorder(MediaProcessor):
             spoken_at = self._wall_clock() - line.age_s
             self._began_at = min(self._began_at, spoken_at - line.position / SAMPLE_RATE)
             self._waiting.append(line)
-            if not self._asked and (self._recording is not None or len(self._waiting) >= FIRST_LINES):
+            enough = LINES_A_WRITE if self._recording is not None else FIRST_LINES
+            if not self._asked and len(self._waiting) >= enough:
                 self._asked = self._writer.submit(self._write)
 
     def _find_out(self, what: str, failure: Exception | None) -> None:

@@ -15,6 +15,9 @@ from .errors import ProcessorsError
 SAMPLE_RATE = 8_000
 """Samples of each channel in a second."""
 
+TOLD_EVERY = SAMPLE_RATE // 2
+"""Samples of each channel after which the header tells of them: each time would be twice as many writes."""
+
 FRAME_SIZE = 4
 """Bytes of one sample of both channels, 16 bit each."""
 
@@ -61,9 +64,10 @@ class WavFullError(ProcessorsError):
 class StereoWavWriter:
     """Writes PCM, 16 bit, 8 kHz, stereo, into a WAV file: new, or one that an earlier writer left.
 
-    Each write puts the samples first and then the sizes in the header, so the header never promises more
-    than there is. Nothing is held back: what was written survives the death of the process. Calls block for
-    the disk; use it from a `disk.DiskWriter`.
+    Each write puts the samples first and then, twice a second, the sizes in the header, so the header never
+    promises more than there is. Nothing is held back: what was written survives the death of the process, and
+    whoever opens the file next, if only to close it, sets the header right. Calls block for the disk; use it
+    from a `disk.DiskWriter`.
 
     Args:
         path: The file; created with mode 0600, its missing folders with 0700.
@@ -82,6 +86,7 @@ class StereoWavWriter:
     def __init__(self, path: Path, begins_at: float) -> None:
         self.path = path
         self.begins_at = begins_at
+        self._told = 0  # samples that the header tells of
         self._descriptor = open_private(path, os.O_RDWR)
         try:
             size = os.fstat(self._descriptor).st_size
@@ -118,7 +123,8 @@ class StereoWavWriter:
             raise WavFullError(self.path)
         write_all(self._descriptor, audio, _HEADER.size + position * FRAME_SIZE)
         self.samples = end
-        self._write_header()
+        if self.samples - self._told >= TOLD_EVERY:
+            self._write_header()
 
     def lengthen(self, until: float) -> None:
         """Let silence follow until a Unix time in seconds, when the file does not reach it.
@@ -137,9 +143,14 @@ class StereoWavWriter:
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._descriptor)
+        try:
+            if self.samples != self._told:
+                self._write_header()
+        finally:
+            os.close(self._descriptor)
 
     def _write_header(self) -> None:
+        self._told = self.samples
         write_all(self._descriptor, _header(self.samples, self.begins_at), 0)
 
     def _read_header(self, found: bytes) -> None:

@@ -32,15 +32,18 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_the_file_is_readable_after_every_write(tmp_path: Path) -> None:
+def test_the_file_can_be_read_while_it_grows(tmp_path: Path) -> None:
     path = tmp_path / "call.wav"
     writer = StereoWavWriter(path, BEGAN)
     assert left_of(path) == []
-    for count in range(1, 4):
-        writer.write(count - 1, audio(count))
-        assert left_of(path) == list(range(1, count + 1))
-        assert path.stat().st_size == HEADER + 4 * count
+    for second in range(4):
+        writer.write(second * 4_000, audio(*[second] * 4_000))
+        assert len(left_of(path)) == (second + 1) * 4_000
+    writer.write(16_000, audio(7))
+    assert len(left_of(path)) == 16_000, "twice a second is enough"
+    assert path.stat().st_size == HEADER + 4 * 16_001
     writer.close()
+    assert left_of(path)[16_000:] == [7]
 
 
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
