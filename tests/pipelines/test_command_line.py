@@ -44,6 +44,7 @@ def environment(tmp_path: Path, **changed: str) -> dict[str, str]:
         "COLUMNS": "200",
         "LOGURU_AUTOINIT": "0",
         "CALLPIPE_DATA_DIR": str(tmp_path / "data"),
+        **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
         **changed,
     }
 

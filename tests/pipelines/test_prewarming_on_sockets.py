@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import pytest
 from pydantic import SecretStr
 
 from callpipe.pipelines import Bot
@@ -134,6 +135,7 @@ def at(events: list[Event], name: str) -> float:
     return next(event["t"] for event in events if event["event"] == name)
 
 
+@pytest.mark.figures
 async def test_the_first_audio_follows_the_start_within_20_ms(tmp_path: Path) -> None:
     async with served(tmp_path, greeting_bot()) as server:
         await server.call(0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -102,6 +103,7 @@ async def _probe_over_sockets(folder: Path) -> None:
             "BANDWIDTH_CLIENT_SECRET": "a secret",
             "BANDWIDTH_VOICE_URL": f"{voice}/api/v2",
             "BANDWIDTH_TOKEN_URL": f"{voice}/api/v1/oauth2/token",
+            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
         },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -212,6 +212,7 @@ def test_other_rates_are_refused(from_rate: int, to_rate: int, wrong: int) -> No
     assert refused.value.fault is Fault.BOT_AUTHOR
 
 
+@pytest.mark.figures
 @pairs
 def test_20_ms_take_no_memory_but_the_result(from_rate: int, to_rate: int) -> None:
     resampler = StreamResampler(from_rate, to_rate)
