@@ -81,7 +81,7 @@ async def ask_to_reload(data_dir: Path, name: str) -> str:
     try:
         async with asyncio.timeout(DEADLINE_S):
             told = json.loads(await reader.readline())
-    except (TimeoutError, ValueError):
+    except (OSError, ValueError):  # too late, dead meanwhile, or nonsense
         raise ReloadError("the supervisor did not answer") from None
     finally:
         writer.close()
