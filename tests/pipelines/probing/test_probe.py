@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from callpipe.pipelines.probing.findings import Findings, frames
-from callpipe.pipelines.probing.probe import Probe, ProbedNumbers
+from callpipe.pipelines.probing.probe import Probe, ProbedNumbers, ProbeError
 from callpipe.transports.bandwidth.emulator import (
     Caller,
     CallerScript,
@@ -49,6 +49,7 @@ class Habits:
         outbound: Whether it sends the outbound track.
         credentials: Whether it sends credentials with webhooks.
         redirects: How many of the call's Redirects come; those after it never do.
+        media_sockets: Whether it opens them.
     """
 
     line: Line = field(default_factory=Line)
@@ -59,7 +60,7 @@ class Habits:
     outbound: bool = True
     credentials: bool = True
     redirects: int = 9
-    picks_up: bool = True
+    media_sockets: bool = True
 
 
 class HabitualSocket:
@@ -130,6 +131,8 @@ async def held(habits: Habits) -> Findings:
         del deadline_s
         request = UpgradeRequest(urlsplit(url).path, {name.lower(): value for name, value in headers.items()})
         taken: HTTPStatus | Callable[[WebSocket], None] = HTTPStatus.OK
+        if not habits.media_sockets:
+            raise SocketRefusedError("its network does not let it")
         for attempt in range(habits.attempts):
             await asyncio.sleep(1.0 if attempt else 0.0)
             taken = probe.accept(request)
@@ -226,6 +229,36 @@ def test_a_carrier_that_does_not_come_back_is_brought_its_bxml(redirects: int) -
     assert [after_ms is not None for after_ms in came] == [number < redirects for number in range(3)]
     rows = {fact: (seen, follows) for fact, seen, follows in found.rows()}
     assert "keep BANDWIDTH_CLIENT_ID" in rows["handshake refused"][1]
+
+
+def test_a_call_without_a_media_socket_shows_nothing_and_says_so() -> None:
+    with pytest.raises(ProbeError, match="no media socket came within"):
+        measured(Habits(media_sockets=False))
+
+
+async def probe_of_no_call() -> Probe:
+    api = VoiceApi(
+        account_id="1", client_id="id", client_secret="secret", voice_url="https://v", token_url="https://t",
+        http=httpx.AsyncClient(transport=httpx.MockTransport(lambda _request: httpx.Response(500))),
+    )  # fmt: skip
+    return Probe("https://probe.example", api)
+
+
+async def test_media_sockets_that_nobody_asked_for_are_refused() -> None:
+    probe = await probe_of_no_call()
+    stranger = UpgradeRequest("/probe/media/mine", {})
+    assert probe.accept(stranger) is HTTPStatus.NOT_FOUND
+    assert probe.findings.handshake_authorized is False
+
+
+async def test_webhooks_that_nobody_can_read_are_answered_and_noted() -> None:
+    probe = await probe_of_no_call()
+    transport = httpx.ASGITransport(probe.app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://probe.example/probe") as carrier:
+        told = await carrier.post("/stream/healthy", content=b"{")
+        unknown = await carrier.post("/continue/mine", content=b"{}")
+    assert (told.status_code, unknown.status_code) == (204, 404)
+    assert probe.findings.webhooks_authorized == {"stream event": False, "redirect": False}
 
 
 def test_too_few_packets_show_nothing() -> None:

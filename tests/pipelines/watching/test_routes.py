@@ -1,6 +1,7 @@
 """How a server is watched: whom it tells what, and that it counts what happens."""
 
 import asyncio
+import io
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -237,3 +238,28 @@ def test_what_is_no_server_of_ours_is_called_so(status: int, body: bytes) -> Non
     transport = httpx.MockTransport(lambda _request: httpx.Response(status, content=body))
     with httpx.Client(transport=transport) as http, pytest.raises(NoStatusError, match="no callpipe server"):
         ask_status(http, "http://127.0.0.1:1")
+
+
+def test_a_server_that_is_gone_for_a_while_is_watched_until_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [httpx.Response(200, content=TypeAdapter(ServiceStatus).dump_json(STATUS)), None]
+    screens: list[str] = []
+    console = Console(record=True, width=160, force_terminal=True, file=io.StringIO())
+
+    def get(_http: httpx.Client, url: str) -> httpx.Response:
+        answer = answers.pop(0)
+        if answer is None:
+            raise httpx.ConnectError("down")
+        answer.request = httpx.Request("GET", url)
+        return answer
+
+    def pause(_seconds: float) -> None:
+        screens.append(console.export_text())
+        if not answers:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(httpx.Client, "get", get)
+    monkeypatch.setattr("callpipe.pipelines.watching.status_table.time.sleep", pause)
+    serving = ServingSettings("http://127.0.0.1:1", USERNAME, PASSWORD)
+    show_status(console, "http://127.0.0.1:1", serving, watched=True)
+    assert ["callpipe 0.1.0, process 7" in screen for screen in screens] == [True, False]
+    assert "no server answers at http://127.0.0.1:1 (ConnectError)" in screens[1]

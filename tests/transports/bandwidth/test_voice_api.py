@@ -321,3 +321,39 @@ def test_a_client_of_its_own_is_closed_with_it() -> None:
             await voice.hang_up("c-1")
 
     run_virtual(use())
+
+
+async def placed(kit: Kit) -> str:
+    return await kit.voice.create_call(
+        from_="+15555550100", to="+15555550199", application_id="app", username="us", password=SECRET,
+        answer_url="https://bots.example/answer", disconnect_url="https://bots.example/disconnect",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error", "status"),
+    [
+        (httpx.Response(401), VoiceApiCredentialsError, 401),
+        (httpx.Response(403), VoiceApiCredentialsError, 403),
+        (httpx.Response(429), VoiceApiUnavailableError, 429),
+        (httpx.Response(503), VoiceApiUnavailableError, 503),
+        (httpx.Response(400), VoiceApiRefusedError, 400),
+        (httpx.Response(302, headers={"Location": HOST}), VoiceApiRefusedError, 302),
+        (httpx.Response(201, json={"callId": 7}), VoiceApiAnswerError, 201),
+        (httpx.Response(201, content=b"<html>"), VoiceApiAnswerError, 201),
+        (httpx.ConnectError("down"), VoiceApiUnavailableError, None),
+        (60.0, VoiceApiUnavailableError, None),
+    ],
+)
+def test_a_call_that_can_not_be_placed_is_not_asked_for_twice(
+    trouble: Trouble, error: type[VoiceApiError], status: int | None
+) -> None:
+    async def test(kit: Kit) -> None:
+        kit.line.trouble.append(trouble)
+        with pytest.raises(error) as refused:
+            await placed(kit)
+        assert refused.value.status == status
+        assert len(kit.line.sent) == 1, "asked for again, it might be two calls"
+        assert "5555550" not in str(refused.value)
+
+    in_kit(test)
