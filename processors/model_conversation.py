@@ -61,7 +61,7 @@ class ModelConversation:
         self._clock = clock
         self._ended = False
         self._looks_again_at = 0.0
-        self._alarm = Alarm(lambda: pipeline.run_beside(self._overdue()), clock)
+        self._alarm = Alarm(self._overdue, clock)
 
     @property
     def is_open(self) -> bool:
@@ -164,8 +164,13 @@ class ModelConversation:
         ]
         return min((due for due in dues if due is not None), default=None)
 
-    async def _overdue(self) -> None:
+    def _overdue(self) -> None:
         now = self._clock()
         happened = [*self._session.progress(now), *self._session.due(now)]
         self._link.watch(owing=self._session.waits_for_server)
-        await self.tell(happened)
+        if happened:
+            self._pipeline.run_beside(self.tell(happened))
+            return
+        self.send()
+        if not self._ended:
+            self._alarm.set(self._next_due(now))
