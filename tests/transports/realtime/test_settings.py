@@ -53,14 +53,20 @@ def test_without_a_near_key_the_known_ones_are_named() -> None:
         {"max_output_tokens": 4097},
         {"tool_choice": "book table"},
         {"tool_choice": ""},
+        {"tool_choice": "b" * 65},
         {"noise_reduction": "mid_field"},
         {"reasoning_effort": "none"},
         {"truncation": "always"},
-        {"truncation": {"retention_ratio": 1.1}},
+        {"truncation": {"retention_ratio": 1.01}},
+        {"truncation": {"retention_ratio": -0.01}},
+        {"truncation": {"retention_ratio": 0.5, "post_instructions_tokens": -1}},
         {"tracing": "on"},
         {"include": ["everything"]},
         {"turn_detection": {"type": "client_vad"}},
-        {"turn_detection": {"type": "server_vad", "threshold": 1.1}},
+        {"turn_detection": {"type": "server_vad", "threshold": 1.01}},
+        {"turn_detection": {"type": "server_vad", "threshold": -0.01}},
+        {"turn_detection": {"type": "server_vad", "prefix_padding_ms": -1}},
+        {"turn_detection": {"type": "server_vad", "silence_duration_ms": -1}},
         {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 4_999}},
         {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 30_001}},
         {"turn_detection": {"type": "semantic_vad", "eagerness": "very"}},
@@ -70,6 +76,27 @@ def test_without_a_near_key_the_known_ones_are_named() -> None:
 def test_what_the_api_would_refuse_is_refused_before(given: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         RealtimeSettings.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"speed": 0.25},
+        {"speed": 1.5},
+        {"max_output_tokens": 1},
+        {"max_output_tokens": 4096},
+        {"tool_choice": "b"},
+        {"tool_choice": "b" * 64},
+        {"truncation": {"retention_ratio": 0.0, "post_instructions_tokens": 0}},
+        {"truncation": {"retention_ratio": 1.0}},
+        {"turn_detection": {"type": "server_vad", "threshold": 0.0, "prefix_padding_ms": 0}},
+        {"turn_detection": {"type": "server_vad", "threshold": 1.0, "silence_duration_ms": 0}},
+        {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5_000}},
+        {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 30_000}},
+    ],
+)
+def test_what_the_api_just_takes_is_taken(given: dict[str, object]) -> None:
+    assert RealtimeSettings.model_validate(given) != RealtimeSettings()
 
 
 def test_a_refusal_does_not_show_what_was_given() -> None:
