@@ -82,6 +82,8 @@ def test_reads_clear() -> None:
         ('{"eventType":"playAudio","media":[]}', "media"),
         (play(None), "contentType"),
         (play("audio/wav"), "contentType"),
+        (play(PCM.format(8000).replace("audio/pcm", "audio/wav")), "neither audio/pcmu nor audio/pcm"),
+        (play(PCM.format(8000).replace("audio/pcm", "audio/l16")), "neither audio/pcmu nor audio/pcm"),
         (play("audio/pcmu;rate=8000"), "contentType"),
         (play("audio/pcm"), "rate"),
         (play(PCM.format(44100)), "rate"),

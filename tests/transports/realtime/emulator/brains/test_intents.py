@@ -51,6 +51,17 @@ def test_without_tools_none_matches() -> None:
     assert matching_tool("book a table", []) is None
 
 
+def test_of_tools_that_fit_equally_well_the_first_is_called() -> None:
+    tools = [{"name": "cancel_table"}, {"name": "cancel_room"}, {"name": "cancel_taxi"}]
+    assert matching_tool("cancel it", tools) == tools[0]
+
+
+def test_a_word_of_the_description_alone_asks_for_nothing() -> None:
+    tools = [{"name": "look_up", "description": "Finds rooms."}]
+    assert matching_tool("rooms", tools) is None
+    assert matching_tool("look for rooms", tools) == tools[0]
+
+
 def test_synonyms_belong_to_tools_of_any_bot() -> None:
     tools = [{"name": "transfer_call"}, {"name": "get_weather"}, {"name": "order_status"}]
     asked = ["I want to speak to a human.", "Will it rain in Boston?", "Where is my package?"]
