@@ -132,6 +132,25 @@ def test_what_was_not_set_is_left_to_the_server() -> None:
     assert session["audio"]["input"]["transcription"] == {"model": "gpt-transcribe"}
 
 
+def test_turns_are_detected_as_the_api_does_by_itself() -> None:
+    detection = {
+        "type": "server_vad",
+        "threshold": 0.5,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": 500,
+        "create_response": True,
+        "interrupt_response": True,
+    }
+    assert RealtimeSettings().session()["audio"]["input"]["turn_detection"] == detection
+    semantic = RealtimeSettings(turn_detection=SemanticVad()).session()["audio"]["input"]["turn_detection"]
+    assert semantic == {
+        "type": "semantic_vad",
+        "eagerness": "auto",
+        "create_response": True,
+        "interrupt_response": True,
+    }
+
+
 def test_a_tool_can_be_demanded_by_its_name() -> None:
     assert RealtimeSettings(tool_choice="book_table").session()["tool_choice"] == {
         "type": "function",

@@ -36,6 +36,7 @@ TRANSFER = (
 @pytest.mark.parametrize(
     ("targets", "cause", "lasted_s"),
     [
+        ({HUMAN: TransferTarget()}, "hangup", 7),
         ({HUMAN: TransferTarget(after_s=3, talks_s=20)}, "hangup", 23),
         ({HUMAN: TransferTarget(after_s=4), DESK: TransferTarget(after_s=1, talks_s=2)}, "hangup", 3),
         ({HUMAN: TransferTarget(after_s=11)}, "timeout", 10),

@@ -100,3 +100,16 @@ async def test_a_request_without_an_end_is_given_up(brain: Brains) -> None:
         writer.close()
         with suppress(ConnectionResetError):
             await writer.wait_closed()
+
+
+async def test_a_request_is_answered_when_it_is_whole(brain: Brains) -> None:
+    async with served(brain, RefuseHandshake(503)) as server:
+        port = int(server.url.rpartition(":")[2].partition("/")[0])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /v1/realtime HTTP/1.1\r\n")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.05)
+        writer.write(b"\r\n")
+        assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 503")
+        writer.close()
+        await writer.wait_closed()
