@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/installed
 # Log messages go where callpipe says, not to loguru's default: pipecat greets there when it is imported.
 export LOGURU_AUTOINIT ?= 0
 
-.PHONY: demo test coverage check reliability endurance bench chaos soak share docs install lock clean
+.PHONY: demo test coverage check reliability endurance bench chaos soak share mutation docs install lock clean
 
 demo: $(INSTALLED)  ## one phone call through real sockets, no key, no phone, no network
 	$(VENV)/bin/callpipe demo --brain $(BRAIN) $(if $(JSON),--json $(JSON))
@@ -59,6 +59,14 @@ soak: $(INSTALLED)  ## 5,000 short calls through one runner leave nothing behind
 share: $(INSTALLED)  ## how much of callpipe's processor time the server takes at 100 calls
 	$(VENV)/bin/python tests/chaos/share.py $(if $(CALLS),--calls $(CALLS)) $(if $(JSON),--json $(JSON))
 
+mutation: $(INSTALLED) $(VENV)/installed-mutation  ## small mistakes in transports/ that tests find; see tests/mutation/README.md
+	nice -n 10 $(VENV)/bin/python tests/mutation/mutation.py $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(UNDER),--under $(UNDER))
+
+$(VENV)/installed-mutation: requirements-mutation.lock
+	PATH="$$PATH:$(VENV)/bin" uv pip install -q --python $(VENV)/bin/python --require-hashes -r requirements-mutation.lock
+	touch $@
+
 install: $(INSTALLED)
 
 $(INSTALLED): requirements.lock pyproject.toml
@@ -76,6 +84,8 @@ lock: $(INSTALLED)  ## resolve the dependencies anew
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements-bench.lock
 	PATH="$$PATH:$(VENV)/bin" uv pip compile -q --group docs -c requirements.lock --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements-docs.lock
+	PATH="$$PATH:$(VENV)/bin" uv pip compile -q --group mutation -c requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header -o requirements-mutation.lock
 
 clean:
 	rm -rf $(VENV)
