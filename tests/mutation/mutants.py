@@ -141,6 +141,12 @@ def _mistakes(source: str) -> Iterator[tuple[Position, Mistake]]:
     for node in trees.ast_nodes(trees.get_ast(source)):
         for name, operator in operators:
             for start, _ in operator.mutation_positions(node):
-                if not name.startswith("ReplaceBinary") or node.parent.type in CALCULATIONS:
+                if _can_be_made(name, node):
                     yield start, Mistake(name, seen[name])
                 seen[name] += 1
+
+
+def _can_be_made(operator: str, node: Any) -> bool:
+    if operator == "ExceptionReplacer":
+        return "." not in node.get_code()  # cosmic-ray knows plain names only
+    return not operator.startswith("ReplaceBinary") or node.parent.type in CALCULATIONS

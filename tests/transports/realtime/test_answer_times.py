@@ -45,6 +45,18 @@ def test_a_place_within_a_packet_or_a_burst_is_found_to_the_millisecond() -> Non
     assert told.response_ms == pytest.approx(1_000 + 655)
 
 
+def test_a_place_within_the_newest_packet_is_found_to_the_millisecond() -> None:
+    times = AnswerTimes(0.0)
+    for number in range(3):
+        times.appended(20.0, 50.0 + number / 50)
+    times.caller_stopped(55.0, 50.1)
+    times.answered("item_1", 51.0)
+
+    [told] = times.went_out("item_1", 51.0, 51.0)
+
+    assert told.response_ms == pytest.approx(1_000 - 40 + 5)
+
+
 @pytest.mark.parametrize("audio_end_ms", [None, 9_999_999.0])
 def test_where_the_server_does_not_say_where_or_says_the_impossible_its_notice_counts(
     audio_end_ms: float | None,

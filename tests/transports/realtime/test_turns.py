@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from callpipe.transports.call_events import BotTurnFrame, CallerTurnFrame
+import pytest
+
+from callpipe.transports.call_events import BotTurnFrame, CallerTurnFrame, ModelFaultFrame
 from callpipe.transports.realtime.happenings import (
     CallerStopped,
     Happening,
@@ -101,6 +103,26 @@ def test_a_failed_transcription_is_a_fault_and_a_turn_without_text(serve: Serve)
     happened = server.says("conversation.item.input_audio_transcription.failed")
 
     assert kinds(happened) == ["ModelFaultFrame", "CallerTurnFrame"]
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"type": "audio_error", "code": "audio_unintelligible"}, "audio_unintelligible"),
+        ({"type": "audio_error", "code": None}, "audio_error"),
+        ({"type": None, "code": None}, "transcription_failed"),
+    ],
+)
+def test_a_failed_transcription_is_told_by_what_the_server_calls_it(
+    serve: Serve, given: dict[str, str | None], code: str
+) -> None:
+    server = serve()
+    server.says("input_audio_buffer.committed")
+
+    fault, _ = server.says("conversation.item.input_audio_transcription.failed", error=given)
+
+    assert isinstance(fault, ModelFaultFrame)
+    assert fault.code == code
 
 
 def test_without_transcription_turns_have_no_text(serve: Serve) -> None:

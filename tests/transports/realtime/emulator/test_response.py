@@ -31,6 +31,10 @@ class TestResponses:
             "response.done",
             "rate_limits.updated",
         ]
+        part = next(event["part"] for event in talk.events if event["type"] == "response.content_part.done")
+        whole = next(event for event in talk.events if event["type"] == "response.output_audio_transcript.done")
+        assert whole["transcript"]
+        assert part == {"type": "audio", "transcript": whole["transcript"]}
 
     def test_a_tool_call(self, talk: Talk) -> None:
         response = talk.respond()
