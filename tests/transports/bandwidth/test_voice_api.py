@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -309,67 +308,6 @@ def test_no_failure_shows_a_secret_or_what_was_sent(trouble: httpx.Response, log
             assert SECRET not in told
             assert bearer not in told
             assert "SpeakSentence" not in told
-
-    in_kit(test)
-
-
-async def placed(kit: Kit, trouble: Trouble, deadline_s: float = 5.0) -> str:
-    kit.line.trouble.append(trouble)
-    return await kit.voice.create_call(
-        from_="+15550100",
-        to="+15550111",
-        application_id="a-1",
-        answer_url="https://bots.example/answer",
-        disconnect_url="https://bots.example/over",
-        username="u",
-        password="p",
-        deadline_s=deadline_s,
-    )
-
-
-def test_a_call_is_placed_as_it_is_wished() -> None:
-    async def test(kit: Kit) -> None:
-        assert await placed(kit, httpx.Response(201, json={"callId": "c-9", "new": 1})) == "c-9"
-        ((_, request),) = kit.line.sent
-        assert request.method == "POST"
-        assert str(request.url) == f"{HOST}{VOICE_PATH}/accounts/99/calls"
-        assert json.loads(request.content) == {
-            "from": "+15550100",
-            "to": "+15550111",
-            "applicationId": "a-1",
-            "answerUrl": "https://bots.example/answer",
-            "disconnectUrl": "https://bots.example/over",
-            "username": "u",
-            "password": "p",
-        }
-
-    in_kit(test)
-
-
-@pytest.mark.parametrize(
-    ("trouble", "kind", "status"),
-    [
-        (httpx.Response(401), VoiceApiCredentialsError, 401),
-        (httpx.Response(403), VoiceApiCredentialsError, 403),
-        (httpx.Response(429), VoiceApiUnavailableError, 429),
-        (httpx.Response(500), VoiceApiUnavailableError, 500),
-        (httpx.Response(503), VoiceApiUnavailableError, 503),
-        (httpx.ConnectError(""), VoiceApiUnavailableError, None),
-        (6.0, VoiceApiUnavailableError, None),
-        (httpx.Response(400), VoiceApiRefusedError, 400),
-        (httpx.Response(302, headers={"Location": "https://else.example/"}), VoiceApiRefusedError, 302),
-        (httpx.Response(201, text="{}"), VoiceApiAnswerError, 201),
-        (httpx.Response(201, text="no JSON"), VoiceApiAnswerError, 201),
-    ],
-)
-def test_a_call_is_asked_for_once_whatever_comes_of_it(
-    trouble: Trouble, kind: type[VoiceApiError], status: int | None
-) -> None:
-    async def test(kit: Kit) -> None:
-        with pytest.raises(kind) as failure:
-            await placed(kit, trouble)
-        assert failure.value.status == status
-        assert len(kit.line.sent) == 1
 
     in_kit(test)
 
