@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -123,7 +124,7 @@ async def test_a_runner_that_hangs_while_its_server_is_replaced_is_dead_before_i
     monkeypatch.setattr("callpipe.pipelines.runners.fleet.HEARTBEAT_S", 0.5)
     monkeypatch.setattr("callpipe.pipelines.runners.server_process.ATTACH_DEADLINE_S", 0.1)
     _, exchange = idle
-    call = OngoingCall("c-1", BOT.name, RINGING, 0.0)
+    call = OngoingCall("c-1", BOT.name, RINGING, time.monotonic())
     call.open_generation(0.0).started = True
     exchange.ongoing.restore([call])
     hung = await asyncio.create_subprocess_exec("sleep", "60")
@@ -140,7 +141,7 @@ async def test_a_generation_dies_once_however_many_servers_follow(
     idle: tuple[Fleet, FleetExchange],
 ) -> None:
     _, exchange = idle
-    call = OngoingCall("c-1", BOT.name, RINGING, 0.0)
+    call = OngoingCall("c-1", BOT.name, RINGING, time.monotonic())
     call.open_generation(0.0).started = True
     exchange.ongoing.restore([call])
     await exchange.attached([])
