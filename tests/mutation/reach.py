@@ -4,6 +4,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from coverage import CoverageData
@@ -25,11 +26,27 @@ class Reach:
     def of(self, module: Path, source: str, line: int) -> frozenset[str]:
         """Return the tests that can find a mistake in a line.
 
-        For what runs when the module is imported, these are all that run a line of it.
+        For what runs when the module is imported, these are all that run a line of it, and those of its folder:
+        other modules read what it defines.
         """
         known = self.tests.get(module, {})
-        lines = lines_that_matter(source, line) or known
-        return frozenset[str]().union(*(known.get(each, frozenset[str]()) for each in lines)) - self.failed
+        lines = lines_that_matter(source, line)
+        if lines is not None:
+            return _all_of(known.get(each, frozenset()) for each in lines) - self.failed
+        beside = (test for test in self._every_test if _file(test).parent == "tests" / module.parent)
+        return _all_of([*known.values(), frozenset(beside)]) - self.failed
+
+    @cached_property
+    def _every_test(self) -> frozenset[str]:
+        return _all_of(tests for lines in self.tests.values() for tests in lines.values())
+
+
+def _all_of(some: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset(test for tests in some for test in tests)
+
+
+def _file(test: str) -> Path:
+    return Path(test.partition("::")[0])
 
 
 def read(measured: Iterable[tuple[Path, Path]]) -> Reach:

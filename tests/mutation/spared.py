@@ -33,6 +33,10 @@ def _spared_in(node: ast.AST) -> Iterator[ast.AST]:
             yield node
         case ast.FunctionDef(returns=annotation) | ast.AsyncFunctionDef(returns=annotation) if annotation:
             yield annotation
+        case ast.Assign(value=value) if _is_alias(value):
+            yield value
+        case ast.AnnAssign(annotation=ast.Name(id="TypeAlias")):
+            yield node
         case ast.AnnAssign(annotation=annotation) | ast.arg(annotation=ast.expr() as annotation):
             yield annotation
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
@@ -47,6 +51,19 @@ def _spared_in(node: ast.AST) -> Iterator[ast.AST]:
             pass
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield from (each for each in node.decorator_list if ast.unparse(each) in TYPE_ONLY_DECORATORS)
+
+
+def _is_alias(value: ast.expr) -> bool:
+    """Whether a value is a type made of others, such as ``Audio | Clear``."""
+    match value:
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return all(_is_alias(side) or _names_a_type(side) for side in (left, right))
+        case _:
+            return False
+
+
+def _names_a_type(value: ast.expr) -> bool:
+    return isinstance(value, ast.Name) and value.id.lstrip("_")[:1].isupper() and not value.id.isupper()
 
 
 def _spared_in_call(call: ast.Call) -> Iterator[ast.AST]:

@@ -14,6 +14,8 @@ SOURCE = '''\
 if TYPE_CHECKING:
     A = 1
 LIMIT = 2
+Either = Packet | Clear | Stop
+FLAGS = READ | WRITE
 
 @dataclass(frozen=True, order=True)
 class Packet:
@@ -40,13 +42,13 @@ def position(text: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    "text", ["1\n", "frozen=", "| None = 3", "override", "4\n", "| str", "| None:", "> 6", "7)", "9}"]
+    "text", ["1\n", "frozen=", "| None = 3", "override", "4\n", "| Stop", "| str", "| None:", "> 6", "7)", "9}"]
 )
 def test_what_types_and_people_read_is_spared(text: str) -> None:
     assert is_spared(position(text), spared_spans(SOURCE))
 
 
-@pytest.mark.parametrize("text", ["2\n", "dataclass", "order=", "3\n", "5)", "> 8", "10)"])
+@pytest.mark.parametrize("text", ["2\n", "| WRITE", "dataclass", "order=", "3\n", "5)", "> 8", "10)"])
 def test_what_runs_is_not_spared(text: str) -> None:
     assert not is_spared(position(text), spared_spans(SOURCE))
 
@@ -68,6 +70,21 @@ def test_the_tests_that_run_a_line_are_tried(text: str, found: set[str]) -> None
     }
     reach = Reach({MODULE: {line: frozenset(tests) for line, tests in runs.items()}})
     assert reach.of(MODULE, SOURCE, position(text)[0]) == found
+
+
+def test_for_what_runs_at_import_the_tests_of_the_folder_are_tried() -> None:
+    here, below, elsewhere = (
+        f"tests/{file}::test" for file in ("transports/test_a.py", "transports/b/test_b.py", "test_c.py")
+    )
+    reach = Reach({Path("transports/line.py"): {1: frozenset({here, below, elsewhere})}}, frozenset())
+    assert reach.of(MODULE, SOURCE, position("LIMIT")[0]) == {here}
+    assert reach.of(MODULE, SOURCE, position("at > 8")[0]) == set()
+
+
+def test_tests_that_failed_without_a_mistake_are_not_tried() -> None:
+    runs = {position("at > 8")[0]: frozenset({"test_cuts", "test_counts_memory"})}
+    reach = Reach({MODULE: runs}, frozenset({"test_counts_memory"}))
+    assert reach.of(MODULE, SOURCE, position("at > 8")[0]) == {"test_cuts"}
 
 
 def test_a_seed_draws_the_same_sample_again() -> None:

@@ -131,6 +131,19 @@ def test_one_barge_in_is_told_however_many_items_it_cuts(bot: Bot) -> None:
     assert bot.corrections == [("truncate", "a", 200), ("delete", "b", None)]
 
 
+def test_an_item_that_was_heard_does_not_keep_the_next_from_being_corrected(bot: Bot) -> None:
+    bot.say(500, 1.0, "a")
+    bot.speech.completed("a")
+    bot.say(500, 1.0, "b")
+    bot.speech.cut(1.7, by_caller=True)
+    told = bot.speech.cleared({"b": 200.0}, 1.7)
+    assert [(type(each), each.item_id) for each in told if isinstance(each, BargeInFrame | BotTurnFrame)] == [
+        (BargeInFrame, "b"),
+        (BotTurnFrame, "a"),
+    ]
+    assert bot.corrections == [("truncate", "b", 200)]
+
+
 def test_what_nobody_cut_in_on_is_no_barge_in(bot: Bot) -> None:
     bot.say(500, 1.0)
     bot.speech.cut(1.2, by_caller=False)

@@ -15,6 +15,7 @@ from callpipe.transports.realtime.emulator.brains.spoken_numbers import (
     [
         ("a table for four", "a table for 4"),
         ("twenty one or thirty-five", "21 or 35"),
+        ("twenty nine or fifty one", "29 or 51"),
         ("seven thirty", "7 30"),
         ("seven oh five", "7 05"),
         ("None of them weighs a ton", "None of them weighs a ton"),
