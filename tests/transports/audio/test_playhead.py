@@ -44,6 +44,14 @@ class TestPlayhead:
         assert playhead.heard_ms("a", 1.1) == pytest.approx(20)
         assert playhead.sent(100, 1.1, "a") == pytest.approx(1.14)
 
+    @pytest.mark.parametrize(("duration_ms", "starts_at"), [(79.5, 2.08), (80.0, 2.0)])
+    def test_a_prebuffer_is_filled_anew_by_what_comes_after_a_silence(
+        self, duration_ms: float, starts_at: float
+    ) -> None:
+        playhead = Playhead(prebuffer_ms=80)
+        playhead.sent(60, 1.0, "a")
+        assert playhead.sent(duration_ms, 2.0, "b") == pytest.approx(starts_at)
+
     def test_a_prebuffer_that_is_full_plays_at_once(self) -> None:
         playhead = Playhead(prebuffer_ms=80)
         assert playhead.sent(80, 1.0, "a") == pytest.approx(1.0)

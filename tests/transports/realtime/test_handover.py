@@ -168,6 +168,22 @@ def test_a_caller_who_spoke_while_nobody_listened_is_answered_when_they_are_done
     assert call.cover(now + LOOK_AGAIN_S)
 
 
+def test_a_caller_who_was_in_the_middle_of_a_turn_is_answered_by_the_next_session(call: Call) -> None:
+    call.caller.started()
+    call.handover.lost("Be brief.", 1.0)
+    call.handover.replay(2.0)
+    assert call.caller.answer_due is not None
+    call.caller.answer_due = None
+    call.handover.replay(3.0)
+    assert call.caller.answer_due is None
+
+
+def test_a_caller_who_was_silent_is_owed_no_answer(call: Call) -> None:
+    call.handover.lost("Be brief.", 1.0)
+    call.handover.replay(2.0)
+    assert call.caller.answer_due is None
+
+
 def told(messages: list[bytes]) -> list[Any]:
     return [json.loads(message)["item"]["content"][0]["text"] for message in messages]
 

@@ -164,10 +164,11 @@ def test_plays_a_wav_file_of_any_rate_and_channels(tmp_path: Path) -> None:
     assert len(turn.audio) == 800
 
 
-@pytest.mark.parametrize("name", ["missing.wav", "text.wav", "eight.wav"])
+@pytest.mark.parametrize("name", ["missing.wav", "text.wav", "eight.wav", "thirty_two.wav"])
 def test_a_file_that_can_not_be_played_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "text.wav").write_text("no sound")
     write_wav(tmp_path / "eight.wav", rate=8_000, channels=1, width=1)
+    write_wav(tmp_path / "thirty_two.wav", rate=8_000, channels=1, width=4)
     caller = Caller(parse_script(f"steps: [{{play: {name}}}]", folder=tmp_path))
     with pytest.raises(ScriptError, match=name):
         caller.rehearse()
