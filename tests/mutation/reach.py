@@ -4,11 +4,10 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from coverage import CoverageData
-from trials import FAILED
+from trials import FAILED, RAN
 
 
 @dataclass(frozen=True)
@@ -17,10 +16,12 @@ class Reach:
 
     Attributes:
         tests: For each module's file, from the root of the tree, and each of its lines, the tests that run it.
+        ran: All tests, those included that run no line but what Python itself makes of a class.
         failed: Tests that failed though nothing was wrong; they tell nothing.
     """
 
     tests: Mapping[Path, Mapping[int, frozenset[str]]]
+    ran: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
 
     def of(self, module: Path, source: str, line: int) -> frozenset[str]:
@@ -33,12 +34,8 @@ class Reach:
         lines = lines_that_matter(source, line)
         if lines is not None:
             return _all_of(known.get(each, frozenset()) for each in lines) - self.failed
-        beside = (test for test in self._every_test if _file(test).parent == "tests" / module.parent)
+        beside = (test for test in self.ran if _file(test).parent == "tests" / module.parent)
         return _all_of([*known.values(), frozenset(beside)]) - self.failed
-
-    @cached_property
-    def _every_test(self) -> frozenset[str]:
-        return _all_of(tests for lines in self.tests.values() for tests in lines.values())
 
 
 def _all_of(some: Iterable[frozenset[str]]) -> frozenset[str]:
@@ -52,17 +49,18 @@ def _file(test: str) -> Path:
 def read(measured: Iterable[tuple[Path, Path]]) -> Reach:
     """Read what coverage noted: a copy of the tree, and its file, for each part of the tests."""
     tests: defaultdict[Path, defaultdict[int, frozenset[str]]] = defaultdict(lambda: defaultdict(frozenset))
-    failed: set[str] = set()
+    ran, failed = set[str](), set[str]()
     for tree, noted in measured:
-        if (names := noted.with_suffix(FAILED)).exists():
-            failed.update(names.read_text().splitlines())
+        for names, suffix in ((ran, RAN), (failed, FAILED)):
+            if (listed := noted.with_suffix(suffix)).exists():
+                names.update(listed.read_text().splitlines())
         data = CoverageData(str(noted))
         data.read()
         for file in data.measured_files():
             lines = tests[Path(file).relative_to(tree)]
             for line, contexts in data.contexts_by_lineno(file).items():
                 lines[line] |= {context.rpartition("|")[0] for context in contexts if context}
-    return Reach(tests, frozenset(failed))
+    return Reach(tests, frozenset(ran), frozenset(failed))
 
 
 def lines_that_matter(source: str, line: int) -> range | None:

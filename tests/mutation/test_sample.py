@@ -76,14 +76,14 @@ def test_for_what_runs_at_import_the_tests_of_the_folder_are_tried() -> None:
     here, below, elsewhere = (
         f"tests/{file}::test" for file in ("transports/test_a.py", "transports/b/test_b.py", "test_c.py")
     )
-    reach = Reach({Path("transports/line.py"): {1: frozenset({here, below, elsewhere})}}, frozenset())
+    reach = Reach({}, ran=frozenset({here, below, elsewhere}))
     assert reach.of(MODULE, SOURCE, position("LIMIT")[0]) == {here}
     assert reach.of(MODULE, SOURCE, position("at > 8")[0]) == set()
 
 
 def test_tests_that_failed_without_a_mistake_are_not_tried() -> None:
     runs = {position("at > 8")[0]: frozenset({"test_cuts", "test_counts_memory"})}
-    reach = Reach({MODULE: runs}, frozenset({"test_counts_memory"}))
+    reach = Reach({MODULE: runs}, failed=frozenset({"test_counts_memory"}))
     assert reach.of(MODULE, SOURCE, position("at > 8")[0]) == {"test_cuts"}
 
 

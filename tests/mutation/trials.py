@@ -37,8 +37,8 @@ TEST_TIMEOUT_S = 30
 MEASURED_TIMEOUT_S = 300
 """How long a test may take; those that are measured take several times as long as others."""
 
-FAILED = ".failed"
-"""Ends the name of the file in which the tests stand that failed while they were measured."""
+RAN, FAILED = ".ran", ".failed"
+"""End the names of the files in which the tests stand that ran, and failed, while they were measured."""
 
 MEMORY_BYTES = 8 << 30
 """Address space of a mutant, of which a loop that never ends may take all."""
@@ -126,10 +126,11 @@ class Tests:
         items[:] = [item for item in items if self.names is None or item.nodeid in self.names]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note the tests that fail while they are measured."""
-        if self.measured and report.failed:
-            with self.measured.with_suffix(FAILED).open("a") as failed:
-                failed.write(f"{report.nodeid}\n")
+        """Note which tests ran while they were measured, and which of them failed."""
+        for happened, suffix in ((report.when == "call", RAN), (report.failed, FAILED)):
+            if self.measured and happened:
+                with self.measured.with_suffix(suffix).open("a") as noted:
+                    noted.write(f"{report.nodeid}\n")
 
 
 def run(tree: Path, tests: Tests, seed: int, timeout_s: float) -> Ran:
