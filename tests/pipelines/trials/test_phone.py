@@ -207,7 +207,7 @@ def test_the_plugin_in_a_folder_of_somebody_elses(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     assert ran.returncode == 1, ran.stdout + ran.stderr
