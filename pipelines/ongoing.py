@@ -29,6 +29,9 @@ INNOCENT_S = 60.0
 SUSPECT_DEATHS = 2
 """A call with which so many runners died goes on in a runner of its own."""
 
+LATE_S = 60.0
+"""Webhooks of a call that is over are let in for so long: the carrier may send them late, or twice."""
+
 RETURN_S = 15.0
 """A call whose media stream was lost is expected back for so long: the carrier gives up a webhook then."""
 
@@ -208,6 +211,7 @@ class OngoingCalls:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._calls: dict[str, OngoingCall] = {}
+        self._over: dict[str, tuple[float, OngoingCall]] = {}
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -235,8 +239,15 @@ class OngoingCalls:
         return self._calls[call_id]
 
     def end(self, call_id: str) -> OngoingCall | None:
-        """Forget a call that is over; its tokens and credentials die with it."""
-        return self._calls.pop(call_id, None)
+        """Forget a call that is over; its tokens die with it, its webhooks' credentials after `LATE_S`."""
+        now = self._clock()
+        for late_id, (ended_at, _) in list(self._over.items()):
+            if now - ended_at > LATE_S:
+                del self._over[late_id]
+        call = self._calls.pop(call_id, None)
+        if call is not None:
+            self._over[call_id] = (now, call)
+        return call
 
     def admit(self, bot: str, username: str, password: str) -> tuple[OngoingCall, Generation]:
         """Let a media socket in, before its handshake completes.
@@ -271,6 +282,9 @@ class OngoingCalls:
     def knows_webhook(self, call_id: str, username: str, password: str) -> Generation | None:
         """Return the generation whose webhook credentials these are, or None when they are nobody's."""
         call, generation = self._generation(username)
+        if call is None and call_id in self._over:
+            call = self._over[call_id][1]
+            generation = _numbered(call, username)
         if call is None or generation is None or call.call_id != call_id:
             return None
         right = secrets.compare_digest(generation.webhook_password.encode(), password.encode())
@@ -281,13 +295,18 @@ class OngoingCalls:
             raise AdmissionError("expired")
 
     def _generation(self, username: str) -> tuple[OngoingCall | None, Generation | None]:
-        call_id, _, number = username.rpartition(".")
-        call = self._calls.get(call_id)
-        if call is None or not number.isdecimal() or not 1 <= int(number) <= len(call.generations):
-            return call, None
-        return call, call.generations[int(number) - 1]
+        call = self._calls.get(username.rpartition(".")[0])
+        return call, None if call is None else _numbered(call, username)
 
     def _forget_orphans(self) -> None:
         oldest = self._clock() - MAX_REMEMBERED_S
         for call_id in [call_id for call_id, call in self._calls.items() if call.answered_at < oldest]:
             del self._calls[call_id]
+
+
+def _numbered(call: OngoingCall, username: str) -> Generation | None:
+    """Return the generation of a call that a username of its stream or its webhooks names."""
+    call_id, _, number = username.rpartition(".")
+    if call_id != call.call_id or not number.isdecimal() or not 1 <= int(number) <= len(call.generations):
+        return None
+    return call.generations[int(number) - 1]

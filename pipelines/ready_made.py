@@ -118,7 +118,10 @@ def passthrough_call(
 
 def recorder(call: Call) -> list[FrameProcessor]:
     """Return a recorder for the call, or nothing where calls are not recorded (`CALLPIPE_RECORDING`)."""
-    return [] if call.settings.recording is Recording.OFF else [Recorder(call.recording_path)]
+    if call.settings.recording is Recording.OFF:
+        return []
+    began_at = None if call.restored is None else call.restored.line_began_at
+    return [Recorder(call.recording_path, began_at=began_at)]
 
 
 class _Speech(NamedTuple):

@@ -46,14 +46,16 @@ class LineRecording:
     Args:
         path: The file.
         spoken_at: When the first sample of this generation was spoken, as Unix time in seconds.
+        began_at: When the call's first generation began, which may have died before it wrote anything; None
+            for this one.
 
     Raises:
         OSError: The file cannot be opened.
         NotOurWavError: The file exists and is something else.
     """
 
-    def __init__(self, path: Path, spoken_at: float) -> None:
-        self._wav = StereoWavWriter(path, spoken_at)
+    def __init__(self, path: Path, spoken_at: float, began_at: float | None = None) -> None:
+        self._wav = StereoWavWriter(path, spoken_at if began_at is None else began_at)
         silence = round((spoken_at - self._wav.begins_at) * SAMPLE_RATE) - self._wav.samples
         self._begins = self._wav.samples + min(max(0, silence), round(MAX_GAP_S * SAMPLE_RATE))
         self._origin: int | None = None
@@ -91,6 +93,7 @@ class Recorder(MediaProcessor):
 
     Args:
         path: The WAV file; a file of an earlier generation of the call is continued.
+        began_at: When the call's first media stream began, as Unix time in seconds; None for this one.
         writer: The thread that writes; the process's own when None.
         wall_clock: Unix time in seconds.
     """
@@ -99,11 +102,13 @@ class Recorder(MediaProcessor):
         self,
         path: Path,
         *,
+        began_at: float | None = None,
         writer: DiskWriter | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
         self._path = path
+        self._call_began_at = began_at
         self._writer = writer or shared_writer()
         self._wall_clock = wall_clock
         self._waiting: deque[LineAudioFrame] = deque()
@@ -184,7 +189,8 @@ class Recorder(MediaProcessor):
             return
         try:
             if self._recording is None:
-                self._recording = LineRecording(self._path, self._began_at + lines[0].position / SAMPLE_RATE)
+                spoken_at = self._began_at + lines[0].position / SAMPLE_RATE
+                self._recording = LineRecording(self._path, spoken_at, self._call_began_at)
             self._recording.write(lines)
         except (OSError, ProcessorsError) as failure:
             self._failure = failure

@@ -81,6 +81,7 @@ class Restored:
         ends: The call was to end once the caller had heard a goodbye.
         cost_usd: What the model has cost so far, as far as prices are known.
         redacted: The line was lost in a redaction, and nobody is left who would end it.
+        line_began_at: When the call's first media stream began, as Unix time in seconds; None when none has.
     """
 
     entries: tuple[RestoredEntry, ...] = ()
@@ -90,6 +91,7 @@ class Restored:
     ends: bool = False
     cost_usd: float = 0.0
     redacted: bool = False
+    line_began_at: float | None = None
 
     @property
     def bot_cut(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from callpipe.transports.restored import (
@@ -48,6 +49,7 @@ class _Reading:
         self._ends = False
         self._cost_usd = 0.0
         self._redacted = False
+        self._line_began_at: float | None = None
 
     def take(self, event: Told) -> None:
         name = event.get("event")
@@ -72,6 +74,7 @@ class _Reading:
             ends=self._ends,
             cost_usd=self._cost_usd,
             redacted=self._redacted,
+            line_began_at=self._line_began_at,
         )
 
     def _put(self, kind: str, item_id: str, entry: RestoredEntry, begins: float) -> None:
@@ -138,6 +141,14 @@ class _Reading:
         if isinstance(cost_usd, int | float) and math.isfinite(cost_usd):
             self._cost_usd += max(cost_usd, 0.0)
 
+    def line_began(self, event: Told) -> None:
+        if self._line_began_at is None:
+            self._line_began_at = _unix_time(event)
+
+    def carrier_told(self, event: Told) -> None:
+        if event.get("type") == "mediaStreamStarted":
+            self.line_began(event)
+
     def caller_started(self, _event: Told) -> None:
         self._caller_speaks = True
 
@@ -152,8 +163,10 @@ _TAKES: Mapping[str, Callable[[_Reading, Told], None]] = {
     "caller_spoke": _Reading.caller_spoke,
     "caller_turn": _Reading.caller_turn,
     "end_asked": _Reading.end_asked,
+    "media_started": _Reading.line_began,
     "model_changed": _Reading.model_changed,
     "redaction": _Reading.redaction,
+    "stream_event": _Reading.carrier_told,
     "tool_call": _Reading.tool_call,
     "tool_started": _Reading.tool_started,
     "usage": _Reading.used,
@@ -186,6 +199,14 @@ def _text(event: Told, name: str) -> str | None:
 
 def _t(event: Told) -> float:
     return _number(event.get("t"))
+
+
+def _unix_time(event: Told) -> float | None:
+    try:
+        moment = datetime.fromisoformat(_text(event, "time") or "")
+        return None if moment.tzinfo is None else moment.timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _began(event: Told) -> float:

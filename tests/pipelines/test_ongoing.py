@@ -4,6 +4,7 @@ import pytest
 
 from callpipe.pipelines.errors import AdmissionError
 from callpipe.pipelines.ongoing import (
+    LATE_S,
     MAX_REMEMBERED_S,
     MAX_UNSTARTED_GENERATIONS,
     TOKEN_LIFETIME_S,
@@ -120,6 +121,20 @@ def test_webhooks_are_known_by_their_generations_credentials(calls: OngoingCalls
     assert calls.knows_webhook("c-1", "c-1.1", "wrong") is None
     assert calls.knows_webhook("c-1", "c-1.2", password) is None
     assert calls.knows_webhook("c-1", "c-1.1", call.current.token) is None
+
+
+def test_late_webhooks_of_a_call_that_is_over_are_known_for_a_while(
+    calls: OngoingCalls, call: OngoingCall, clock: Clock
+) -> None:
+    password = call.current.webhook_password
+    calls.end("c-1")
+    clock.now += LATE_S
+    calls.end("nobody")
+    assert calls.knows_webhook("c-1", "c-1.1", password) is call.current
+    assert calls.knows_webhook("c-1", "c-2.1", password) is None
+    clock.now += 0.1
+    calls.end("nobody")
+    assert calls.knows_webhook("c-1", "c-1.1", password) is None
 
 
 def test_the_first_intent_decides_what_comes_next(call: OngoingCall, clock: Clock) -> None:

@@ -183,6 +183,14 @@ def test_the_next_generation_goes_on_after_the_time_that_passed(
     ]
 
 
+def test_a_generation_that_died_before_it_wrote_is_silence(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    recording = LineRecording(path, 1_002.5, 1_000.0)
+    recording.write([line(0)])
+    recording.close()
+    assert runs(path) == [(20_000, 0, 0), (800, 32_124, -32_124)]
+
+
 def test_a_wrong_clock_does_not_fill_the_disk_with_silence(tmp_path: Path) -> None:
     path = tmp_path / "call.wav"
     for spoken_at in (0.0, 1e12):

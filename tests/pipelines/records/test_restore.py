@@ -135,6 +135,32 @@ def test_what_the_author_changed_and_an_end_that_was_asked_for_hold() -> None:
     assert restored == Restored(instructions="Be brief.", tool_names=("a", "b"), ends=True)
 
 
+MORNING = "2026-01-15T08:00:00.250+00:00"
+NOON = "2026-01-15T12:00:00.000+00:00"
+
+
+def began(name: str, time: str, **fields: str) -> dict[str, Any]:
+    return event(1.0, name, **fields) | {"time": time}
+
+
+@pytest.mark.parametrize(
+    ("events", "began_at"),
+    [
+        ([began("media_started", MORNING), began("media_started", NOON)], 1_768_464_000.25),
+        (
+            [began("stream_event", MORNING, type="mediaStreamStarted"), began("media_started", NOON)],
+            1_768_464_000.25,
+        ),
+        ([began("stream_event", MORNING, type="mediaStreamStopped")], None),
+        ([began("media_started", ""), began("media_started", "2026-01-15T08:00:00")], None),
+    ],
+)
+def test_when_the_line_began_is_told_by_the_first_that_knows(
+    events: list[dict[str, Any]], began_at: float | None
+) -> None:
+    assert restore(events).line_began_at == began_at
+
+
 def test_for_a_stock_service_the_conversation_is_messages() -> None:
     entries = (
         BotWords("Hello."),
@@ -172,7 +198,7 @@ anything = st.recursive(
 )
 names = st.sampled_from(
     ["item_id", "text", "heard_text", "heard_ms", "call_id", "tool_name", "arguments", "output", "t",
-     "side_effects", "instructions", "tool_names", "interrupted"]
+     "side_effects", "instructions", "tool_names", "interrupted", "time", "type"]
 )  # fmt: skip
 
 
