@@ -24,7 +24,7 @@ from .wav import SAMPLE_RATE, StereoWavWriter
 CLOSE_DEADLINE_S = 2.0
 """How long the end of a call waits for the recording to be on the disk."""
 
-MAX_WAITING = 300
+MAX_WAITING = 600
 """Pieces of a call, 100 ms each, that may wait for a slow disk."""
 
 LINES_A_WRITE = 2
@@ -166,7 +166,9 @@ class Recorder(MediaProcessor):
             self._waiting.append(line)
             enough = LINES_A_WRITE if self._recording is not None else FIRST_LINES
             if not self._asked and len(self._waiting) >= enough:
-                self._asked = self._writer.submit(self._write)
+                self._asked = True  # before the thread can say that it is not any more
+                if not self._writer.submit(self._write):
+                    self._asked = False
 
     def _find_out(self, what: str, failure: Exception | None) -> None:
         """Note what is to be told; each thing is told once."""
