@@ -114,6 +114,7 @@ class PicowsSocket(picows.WSListener):
         self._transport: picows.WSTransport | None = None
         self._messages: deque[str | bytes] = deque()
         self._fragments: list[bytes] = []
+        self._fragments_bytes = 0
         self._fragments_are_text = False
         self._waiter: asyncio.Future[None] | None = None
         self._closed: SocketClosedError | None = None
@@ -151,8 +152,7 @@ class PicowsSocket(picows.WSListener):
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
         """Tell whoever reads that the connection is gone."""
         self._close_with(ABNORMAL_CLOSURE, "")
-        if not self._gone.done():
-            self._gone.set_result(None)
+        self._gone.set_result(None)
 
     # What callpipe calls.
 
@@ -206,8 +206,7 @@ class PicowsSocket(picows.WSListener):
         if transport is None or self._gone.done():
             return
         connection = transport.underlying_transport.get_extra_info("socket")
-        if connection is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.disconnect(graceful=False)
 
     def _underlying(self) -> asyncio.ReadTransport:
@@ -227,14 +226,15 @@ class PicowsSocket(picows.WSListener):
 
     def _join(self, kind: picows.WSMsgType, frame: picows.WSFrame) -> None:
         if kind != picows.WSMsgType.CONTINUATION:
-            self._fragments = []
+            self._fragments, self._fragments_bytes = [], 0
             self._fragments_are_text = kind == picows.WSMsgType.TEXT
         self._fragments.append(frame.get_payload_as_bytes())
-        if sum(map(len, self._fragments)) > MAX_MESSAGE_BYTES:
-            self._fragments = []
-        elif frame.fin and self._fragments:
+        self._fragments_bytes += len(self._fragments[-1])
+        if self._fragments_bytes > MAX_MESSAGE_BYTES:  # what follows of the message is too much as well
+            self._fragments.clear()
+        elif frame.fin:
             whole = b"".join(self._fragments)
-            self._fragments = []
+            self._fragments.clear()
             self._arrived(whole.decode(errors="replace") if self._fragments_are_text else whole)
 
     def _close_with(self, code: int, reason: str) -> None:

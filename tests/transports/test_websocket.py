@@ -146,7 +146,19 @@ async def test_another_library_gets_binary_fragments_and_broken_text_through() -
         assert await theirs.recv() == "one message in fragments"
         await theirs.send(b"\xff\xfe", text=True)
         assert await theirs.recv() == "binary 2"
+        await theirs.pong(b"unasked")
         await theirs.send("still here")
+        assert await theirs.recv() == "still here"
+
+
+async def test_a_message_that_is_too_long_in_its_fragments_costs_only_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "MAX_MESSAGE_BYTES", 1_000)
+    peers = Peers(echo)
+    async with served(peers) as url, websockets_connect(url, additional_headers=CREDENTIALS) as theirs:
+        await theirs.send(["x" * 600, "y" * 600, "the rest of it"])
+        await theirs.send(["still ", "here"])
         assert await theirs.recv() == "still here"
 
 
@@ -175,6 +187,7 @@ async def test_a_peer_that_resets_its_connection_closes_the_socket_with_1006() -
             await client.receive()
         assert closed.value.code == 1006
         await peers.finished()
+        client.abort()
     assert [closed.code for closed in peers.closed] == [1006]
 
 
@@ -209,6 +222,21 @@ async def test_a_reader_that_is_slow_slows_the_peer_and_loses_nothing() -> None:
         assert [await ours.receive() for _ in range(count)] == [f"{number}" for number in range(count)]
         await ours.close()
         await peers.finished()
+
+
+async def test_a_reader_that_is_behind_can_close() -> None:
+    async def flood(socket: WebSocket) -> None:
+        for number in range(websocket.MAX_WAITING_MESSAGES * 2):
+            socket.send(f"{number}")
+        await socket.receive()
+
+    peers = Peers(flood)
+    async with served(peers) as url:
+        ours = await connect(url, headers=CREDENTIALS, deadline_s=5)
+        await asyncio.sleep(0.1)
+        await ours.close(4000, "too much", deadline_s=5)
+        await peers.finished()
+    assert (peers.closed[0].code, peers.closed[0].reason) == (4000, "too much")
 
 
 async def test_a_peer_that_never_reads_ends_the_socket_instead_of_filling_memory() -> None:
