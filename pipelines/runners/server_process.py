@@ -12,6 +12,7 @@ import math
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
@@ -54,10 +55,19 @@ class FleetExchange(Exchange):
         settings: The operator's settings.
         records: Where calls are written down.
         store: Keeps the calls beyond this process.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, fleet: Fleet, settings: Settings, records: CallRecords, store: OngoingStore) -> None:
-        super().__init__(fleet, settings, records, store=store)
+    def __init__(
+        self,
+        fleet: Fleet,
+        settings: Settings,
+        records: CallRecords,
+        store: OngoingStore,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(fleet, settings, records, store=store, clock=clock)
         self._fleet = fleet
         self._kept = store
 

@@ -3,12 +3,12 @@
 import asyncio
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from callpipe.pipelines import answers
 from callpipe.pipelines.bot_profile import BotProfile
 from callpipe.pipelines.fallback import SaySentence
 from callpipe.pipelines.ongoing import OngoingCall
@@ -41,9 +41,29 @@ def settings(tmp_path: Path) -> Settings:
 ENDED = '{"t": 1.0, "time": "", "event": "call_ended", "reason": "hangup"}\n'
 
 
+class Clock:
+    """Monotonic time that a test moves on, and which tells when it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.looks = 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        return self.now
+
+    async def looked_at(self, times: int) -> None:
+        """Wait until it has been looked at again."""
+        enough = self.looks + times
+        async with asyncio.timeout(20):
+            while self.looks < enough:
+                await asyncio.sleep(0.001)
+
+
 def with_calls(tmp_path: Path, store: OngoingStore) -> None:
-    """Leave what a server leaves that dies when it has written a call's last line, and one that has not."""
+    """Leave what a server leaves that dies: a call that goes on, and two that are over."""
     records = CallRecords(tmp_path)
+    asyncio.run(store.save(OngoingCall("c-on", BOT.name, RINGING, 0.0)))
     for call_id, left in (("c-ended", ENDED), ("c-over", "")):
         ongoing = OngoingCall(call_id, BOT.name, RINGING, 0.0, over="hangup")
         asyncio.run(store.save(ongoing))
@@ -54,14 +74,19 @@ def with_calls(tmp_path: Path, store: OngoingStore) -> None:
 
 
 @pytest.fixture
-def idle(tmp_path: Path, settings: Settings) -> Iterator[tuple[Fleet, FleetExchange]]:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def idle(tmp_path: Path, settings: Settings, clock: Clock) -> Iterator[tuple[Fleet, FleetExchange]]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(str(tmp_path / "runners"))
         listener.listen()
         store = OngoingStore(tmp_path / "ongoing.sqlite")
         with_calls(tmp_path, store)
         fleet = Fleet(listener, settings, known={BOT.name: BOT})
-        yield fleet, FleetExchange(fleet, settings, CallRecords(tmp_path), store)
+        yield fleet, FleetExchange(fleet, settings, CallRecords(tmp_path), store, clock=clock)
         store.close()
 
 
@@ -71,6 +96,10 @@ async def exchange(idle: tuple[Fleet, FleetExchange]) -> AsyncIterator[FleetExch
     fleet.start(exchange)
     yield exchange
     await exchange.close()
+
+
+def ends_of(journal: Path) -> list[str]:
+    return [event["reason"] for event in read_journal(journal) if event["event"] == "call_ended"]
 
 
 def runner(tmp_path: Path) -> Link:
@@ -101,21 +130,48 @@ async def test_a_call_without_a_runner_gets_an_apology_in_time(
 
 
 async def test_a_call_nobody_tells_the_end_of_is_ended(
-    exchange: FleetExchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exchange: FleetExchange, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("callpipe.pipelines.runners.fleet.READY_DEADLINE_S", 0.0)
     await exchange.initiated(BOT.name, "c-1", RINGING)
-    watching = asyncio.create_task(exchange.end_orphans(0.3))
-    await asyncio.sleep(0.2)
-    assert exchange.calls == 1
-    for _ in range(200):
-        await asyncio.sleep(0.02)
-        if not exchange.calls:
-            break
+    watching = exchange.beside.begin(exchange.end_orphans(0.1))
+    await clock.looked_at(1)
+    clock.now = 0.1
+    await clock.looked_at(2)
+    assert "c-1" in exchange.ongoing
+    clock.now = 0.2
+    journal = tmp_path / "calls" / "c-1" / "journal.jsonl"
+    async with asyncio.timeout(20):
+        while (ended := await asyncio.to_thread(ends_of, journal)) == []:
+            await asyncio.sleep(0.005)
     watching.cancel()
+    assert ended == ["never disconnected"]
     assert exchange.calls == 0
-    last = await asyncio.to_thread(lambda: list(read_journal(tmp_path / "calls" / "c-1" / "journal.jsonl"))[-1])
-    assert (last["event"], last["reason"]) == ("call_ended", "never disconnected")
+
+
+async def test_a_caller_who_hangs_up_while_the_next_runner_is_awaited_gets_no_further_stream(
+    exchange: FleetExchange, tmp_path: Path
+) -> None:
+    call = exchange.ongoing.find("c-on")
+    assert call is not None
+    call.open_generation(0.0)
+    going_on = asyncio.create_task(exchange.continues("c-on", 1))
+    await asyncio.sleep(0)
+    await exchange.disconnected("c-on", "hangup")
+    link = runner(tmp_path)
+    assert await going_on == answers.hang_up()
+    await exchange.close()  # before the link, whose end would have it kill this process
+    link.close()
+
+
+async def test_a_media_socket_without_credentials_is_refused_here(exchange: FleetExchange) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(exchange.socket_protocol(), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(b"GET /bandwidth/desk/media HTTP/1.1\r\nUpgrade: websocket\r\n\r\n")
+    assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 401 ")
+    writer.close()
+    server.close()
 
 
 async def test_a_runner_that_hangs_while_its_server_is_replaced_is_dead_before_its_calls_go_on(
@@ -124,7 +180,7 @@ async def test_a_runner_that_hangs_while_its_server_is_replaced_is_dead_before_i
     monkeypatch.setattr("callpipe.pipelines.runners.fleet.HEARTBEAT_S", 0.5)
     monkeypatch.setattr("callpipe.pipelines.runners.server_process.ATTACH_DEADLINE_S", 0.1)
     _, exchange = idle
-    call = OngoingCall("c-1", BOT.name, RINGING, time.monotonic())
+    call = OngoingCall("c-1", BOT.name, RINGING, 0.0)
     call.open_generation(0.0).started = True
     exchange.ongoing.restore([call])
     hung = await asyncio.create_subprocess_exec("sleep", "60")
@@ -141,7 +197,7 @@ async def test_a_generation_dies_once_however_many_servers_follow(
     idle: tuple[Fleet, FleetExchange],
 ) -> None:
     _, exchange = idle
-    call = OngoingCall("c-1", BOT.name, RINGING, time.monotonic())
+    call = OngoingCall("c-1", BOT.name, RINGING, 0.0)
     call.open_generation(0.0).started = True
     exchange.ongoing.restore([call])
     await exchange.attached([])
@@ -153,14 +209,13 @@ async def test_a_generation_dies_once_however_many_servers_follow(
 async def test_the_next_server_ends_what_the_last_one_could_not_and_nothing_twice(
     exchange: FleetExchange, idle: tuple[Fleet, FleetExchange], tmp_path: Path
 ) -> None:
+    assert exchange.find("c-on") is not None
     await exchange.generation_ended("c-ended", 1, "bot")
     await exchange.close_records()
+    assert [call.call_id for call in exchange.ongoing] == ["c-on"]
 
-    def endings(call_id: str) -> int:
-        events = read_journal(tmp_path / "calls" / call_id / "journal.jsonl")
-        return sum(event["event"] == "call_ended" for event in events)
-
-    assert await asyncio.to_thread(endings, "c-ended") == 1
-    assert await asyncio.to_thread(endings, "c-over") == 1
+    for call_id in ("c-ended", "c-over"):
+        journal = tmp_path / "calls" / call_id / "journal.jsonl"
+        assert await asyncio.to_thread(ends_of, journal) == ["hangup"]
     rows = await asyncio.to_thread(CallRecords(tmp_path).today)
     assert {row.call_id: row.reason for row in rows} == {"c-ended": "hangup", "c-over": "hangup"}
