@@ -265,8 +265,7 @@ class Exchange(ABC):
                 await self._close_record(connected, "caller", connected.ongoing.over)
         for ongoing in self._unsummed:
             await self._records.sum_up(ongoing, ongoing.over or "")
-            if self._store is not None:
-                await self._store.forget(ongoing.call_id)
+            await self._forget(ongoing.call_id)
         self._unsummed.clear()
 
     async def close(self) -> None:
@@ -311,8 +310,11 @@ class Exchange(ABC):
         if self._calls.pop(call_id, None) is not None:
             self.metrics.call_ended(connected.ongoing.bot, reason)
             await self._records.end(connected.ongoing, connected.journal, reason)
-            if self._store is not None:
-                await self._store.forget(call_id)
+            await self._forget(call_id)
+
+    async def _forget(self, call_id: str) -> None:
+        if self._store is not None:
+            await self._store.forget(call_id)
 
     def _restore(self, calls: Iterable[OngoingCall]) -> None:
         """Take up the calls of an earlier process; `find` connects those that go on when they are asked for."""

@@ -307,8 +307,8 @@ class Fleet:
             self._told(runner, held)
         for other in older:
             self._say(other, Drain(self._settings.drain_s))
-        if self._switching is not None:
-            self._beside.begin(self._switching.bot_came(ready.bot))
+        assert self._switching is not None
+        self._beside.begin(self._switching.bot_came(ready.bot))
 
     def _told(self, runner: KnownRunner, held: Held) -> None:
         runner.note(held)

@@ -97,8 +97,16 @@ async def test_the_calls_of_a_day_share_a_budget() -> None:
     assert (first.told, second.told) == ([], [LAST_WORDS, "end"])
 
 
+def test_what_other_processes_have_counted_exhausts_the_day_too() -> None:
+    spending = Spending(settings(day_budget_usd=1.0), spent_today_usd=0.5)
+    for told_usd, exhausted in ((0.3, False), (0.9, False), (1.0, True)):
+        spending.spent_today(told_usd)
+        assert spending.exhausted is exhausted
+
+
 def test_without_limits_nobody_watches() -> None:
     spending = Spending(settings(call_budget_usd=None, day_budget_usd=None))
+    spending.spent_today(100.0)
     assert spending.observers(cast(Call, Steered()), cast(Journal, Written()), spending.call_budget()) == []
     assert not spending.exhausted
 

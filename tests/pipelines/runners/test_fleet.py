@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from callpipe.pipelines.bot_profile import BotProfile
-from callpipe.pipelines.ongoing import MAX_DEATHS_ALONE, Generation, OngoingCall
+from callpipe.pipelines.ongoing import MAX_DEATHS_ALONE, SUSPECT_DEATHS, Generation, OngoingCall
 from callpipe.pipelines.parties import Parties
 from callpipe.pipelines.runners import fleet as fleet_module
 from callpipe.pipelines.runners.fleet import HEARTBEAT_S, Fleet
@@ -29,6 +29,7 @@ from callpipe.pipelines.runners.messages import (
     Held,
     Ready,
     Spent,
+    Told,
     encode,
     from_server,
 )
@@ -188,6 +189,28 @@ async def test_nonsense_from_a_runner_is_logged_and_its_descriptor_closed(
     assert "a runner says what no runner says" in "".join(logged)
     peer.send(encode(Beat(tasks=7)))
     await eventually(lambda: [runner.beat.tasks for runner in place.fleet.roster] == [7])
+
+
+async def test_what_a_process_says_before_it_says_what_it_runs_counts_for_nothing(place: Place) -> None:
+    place.calls.known["c-1"] = call("c-1")
+    await place.process(Told(Held("c-1", 1, started=True)), Ready(BOT, 1))
+    await eventually(lambda: len(place.fleet.roster) == 1)
+    assert not place.fleet.holds("c-1")
+    assert not place.calls.known["c-1"].current.started
+
+
+async def test_a_call_that_has_killed_runners_gets_one_where_no_other_call_goes(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_module, "PREPARE_DEADLINE_S", 0.01)
+    suspect = place.calls.known["c-1"] = call("c-1", deaths=SUSPECT_DEATHS)
+    await place.fleet.prepare(suspect, suspect.current)
+    assert not place.fleet.holds("c-1"), "its bot has no runner yet"
+    await place.peer()
+    assert place.fleet.has_room(BOT.name)
+    await place.fleet.prepare(suspect, suspect.current)
+    assert place.fleet.holds("c-1")
+    assert not place.fleet.has_room(BOT.name)
 
 
 async def test_a_runner_that_holds_a_call_that_is_over_is_told_to_end_it(place: Place) -> None:

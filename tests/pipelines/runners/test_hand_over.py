@@ -139,7 +139,10 @@ async def test_a_head_without_end_is_refused() -> None:
     server = await loop.create_server(handing_over(taker), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD_BYTES)
+    writer.write(b"GET / HTTP/1.1\r\n")
+    await writer.drain()
+    await asyncio.sleep(0.01)
+    writer.write(b"X: " + b"x" * MAX_HEAD_BYTES)
     assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 400")
     writer.close()
     server.close()

@@ -9,6 +9,7 @@ from callpipe.pipelines.ongoing import SUSPECT_DEATHS, OngoingCall
 from callpipe.pipelines.parties import Parties
 from callpipe.pipelines.runners.messages import Beat, Held
 from callpipe.pipelines.runners.roster import KnownRunner, Roster
+from callpipe.pipelines.runs import Role
 
 
 def runner(name: str, *, bot: str = "a", **changed: Any) -> KnownRunner:
@@ -181,3 +182,19 @@ def test_the_warm_runner_takes_calls_while_a_suspect_has_the_worker() -> None:
     warm.draining = True
     assert not roster.room("a")
     assert roster.choose(call("c-2")) is worker
+
+
+def test_a_status_shows_what_each_runner_is_there_for() -> None:
+    taking, suspect, warm, older = (runner(name) for name in ("taking", "suspect", "warm", "older"))
+    suspect.suspects.add("c-1")
+    older.draining = True
+    taking.note(Held("c-2", 1, started=True))
+    taking.note(Held("c-3", 1))
+    states = {state.name: state for state in roster_of(suspect, taking, warm, older).states()}
+    assert {name: state.role for name, state in states.items()} == {
+        "taking": Role.TAKES_CALLS,
+        "suspect": Role.SUSPECT,
+        "warm": Role.KEPT_WARM,
+        "older": Role.DRAINING,
+    }
+    assert (states["taking"].live, states["taking"].prepared) == (1, 1)

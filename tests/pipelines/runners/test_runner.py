@@ -15,6 +15,7 @@ from callpipe.pipelines.parties import Parties
 from callpipe.pipelines.records.call_records import CallRecords
 from callpipe.pipelines.runners import runner as runner_module
 from callpipe.pipelines.runners.messages import (
+    Abandon,
     Beat,
     Drain,
     End,
@@ -25,6 +26,7 @@ from callpipe.pipelines.runners.messages import (
     Prepare,
     Prepared,
     Ready,
+    Spent,
     Told,
     encode,
     from_runner,
@@ -32,6 +34,7 @@ from callpipe.pipelines.runners.messages import (
 from callpipe.pipelines.runners.ownership import Ownership
 from callpipe.pipelines.runners.runner import Runner
 from callpipe.pipelines.settings import Settings
+from callpipe.pipelines.spending import Spending
 
 bot = Bot("desk", apology="Sorry.")
 
@@ -92,6 +95,12 @@ class Serving:
             if not isinstance(message := from_runner(datagram), Beat):
                 return message
 
+    async def hears_an_end(self) -> Held:
+        """Return how the next generation ends."""
+        while not isinstance(message := await self.hears(), Told) or message.held.ended is None:
+            pass
+        return message.held
+
 
 @pytest.fixture
 def records(tmp_path: Path) -> CallRecords:
@@ -119,6 +128,13 @@ async def test_a_runner_waits_for_its_server_and_leaves_when_none_comes(serving:
     assert (ready.bot, ready.revision, ready.held) == (bot.profile, 1, ())
     await serving.leave()
     await asyncio.wait_for(serving.running, 20)
+
+
+async def test_a_runner_that_no_server_ever_takes_in_leaves(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "SERVERLESS_S", 0.0)
+    await asyncio.wait_for(runner.run(), 20)
 
 
 async def test_a_runner_without_calls_leaves_when_told_to_drain(serving: Serving) -> None:
@@ -153,6 +169,68 @@ async def test_a_prepared_generation_ends_when_its_call_does_and_the_next_server
     assert await serving.hears() == Told(ended)
     ready = await serving.meet()
     assert ready.held == (ended,), "the server that died may not have heard it"
+
+
+async def test_a_generation_whose_media_stream_will_not_come_is_ended(serving: Serving) -> None:
+    await serving.meet()
+    serving.say(Prepare(call()))
+    assert isinstance(await serving.hears(), Prepared)
+    serving.say(Abandon("c-unknown"))
+    serving.say(Abandon("c-1"))
+    ended = await serving.hears_an_end()
+    assert (ended.call_id, ended.ended) == ("c-1", "no media stream")
+
+
+async def test_an_end_of_long_ago_is_not_told_to_the_next_server(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "REMEMBERED_S", 0.0)
+    await serving.meet()
+    for call_id in ("c-1", "c-2"):
+        serving.say(Prepare(call(call_id)))
+        assert isinstance(await serving.hears(), Prepared)
+    serving.say(End("c-1", "hangup"))
+    assert (await serving.hears_an_end()).call_id == "c-1"
+    serving.say(Prepare(call("c-3")))
+    assert isinstance(await serving.hears(), Prepared)
+    assert [held.call_id for held in (await serving.meet()).held] == ["c-2", "c-3"]
+
+
+async def test_what_ended_calls_leave_behind_is_freed_after_some(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collected: list[bool] = []
+    monkeypatch.setattr(runner_module, "COLLECTED_CALLS", 2)
+    monkeypatch.setattr(runner_module.gc, "collect", lambda: collected.append(True))
+    await serving.meet()
+    for call_id, times in (("c-1", 0), ("c-2", 1), ("c-3", 1)):
+        serving.say(Prepare(call(call_id)))
+        assert isinstance(await serving.hears(), Prepared)
+        serving.say(Abandon(call_id))
+        assert (await serving.hears_an_end()).call_id == call_id
+        assert len(collected) == times
+
+
+@pytest.fixture
+def spending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spending:
+    """A day's budget, which runners count against."""
+    spending = Spending(Settings.model_validate({"data_dir": tmp_path, "day_budget_usd": 5.0}))
+
+    def resumed(_settings: Settings, _records: CallRecords) -> Spending:
+        return spending
+
+    monkeypatch.setattr(Spending, "resumed", resumed)
+    return spending
+
+
+async def test_what_the_server_says_that_the_day_has_cost_counts_here(
+    spending: Spending, serving: Serving
+) -> None:
+    await serving.meet()
+    serving.say(Spent(5.0))
+    serving.say(Drain(0.0))
+    await asyncio.wait_for(serving.running, 20)
+    assert spending.exhausted
 
 
 @pytest.fixture
@@ -193,6 +271,8 @@ async def test_the_end_of_a_generation_whose_pipeline_is_not_there_is_told_all_t
     serving: Serving, taken: None
 ) -> None:
     await serving.meet()
+    serving.say(Prepare(call("c-2")))
+    assert isinstance(await serving.hears(), Prepared)
     serving.say(Prepare(call()))  # and waits for the folder
     serving.say(End("c-1", "hangup"))
     assert await serving.hears() == Told(Held("c-1", 1, ended="hangup"))
