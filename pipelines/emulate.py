@@ -6,6 +6,7 @@ import asyncio
 import json as json_format
 import math
 import signal
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -103,13 +104,7 @@ def carrier(
     )
     if json is not None:
         _write(json, "[]")  # better now than after the calls
-    reports = asyncio.run(_place(placing, caller, calls))
-    if json is not None:
-        _write(json, json_format.dumps([_told(report) for report in reports], indent=2, default=str) + "\n")
-    for report in reports:
-        _show(report)
-    if bad := [wrong for report in reports if (wrong := _what_went_wrong(report))]:
-        raise EmulationError(f"{len(bad)} of {len(reports)} calls did not go well: {bad[0][0]}")
+    _conclude(asyncio.run(_place(placing, caller, calls)), json)
 
 
 @app.command()
@@ -222,6 +217,16 @@ async def _place(placing: Carrier, caller: Caller, calls: int) -> list[CallRepor
     timeline = LiveTimeline(console)
     watched = timeline.carrier_event if calls == 1 else None
     return list(await asyncio.gather(*(placing.place_call(caller, on_event=watched) for _ in range(calls))))
+
+
+def _conclude(reports: Sequence[CallReport], json: Path | None) -> None:
+    """Tell what became of the calls; refuse to call it a success when one did not go well."""
+    if json is not None:
+        _write(json, json_format.dumps([_told(report) for report in reports], indent=2, default=str) + "\n")
+    for report in reports:
+        _show(report)
+    if bad := [wrong for report in reports if (wrong := _what_went_wrong(report))]:
+        raise EmulationError(f"{len(bad)} of {len(reports)} calls did not go well: {bad[0][0]}")
 
 
 async def _serve_model(brain: Brain, host: str, port: int, key: str | None, faults: FaultPlan) -> None:

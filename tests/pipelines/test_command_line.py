@@ -7,12 +7,18 @@ import subprocess
 import sys
 import time
 import wave
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from callpipe.pipelines import command_line
+from callpipe.pipelines.drills import show
+from callpipe.pipelines.records.call_index import CallIndex
+from callpipe.pipelines.records.retention import Swept
 from callpipe.transports.bandwidth.emulator.carrier import CALLED_NUMBER, CALLER_NUMBER
 
 BOTS = Path(__file__).parents[2] / "bots"
@@ -280,6 +286,71 @@ def test_calls_are_swept_on_command(tmp_path: Path) -> None:
     assert swept.stdout.strip() == "1 calls older than 30 days are deleted."
     assert not folder.exists()
     assert "0 calls older than 7 days" in run(tmp_path, "calls", "sweep", "--older-than-days", "7").stdout
+
+
+def test_what_could_not_be_swept_is_told_and_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def swept(_folder: Path, _days: int, _now: datetime) -> Swept:
+        return Swept(2, failed=1)
+
+    monkeypatch.setattr(command_line, "sweep", swept)
+    ran = CliRunner().invoke(command_line.app, ["calls", "sweep", "--older-than-days", "7"])
+    assert ran.output.splitlines() == ["2 calls older than 7 days are deleted.", "1 could not be deleted."]
+    assert ran.exit_code == 1
+
+
+def test_a_call_that_goes_on_is_shown_without_what_is_not_known_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLPIPE_DATA_DIR", str(tmp_path))
+    started = datetime(2026, 1, 1, tzinfo=UTC)
+    CallIndex(tmp_path / "calls.sqlite").started(
+        "c-1", bot="desk", bot_version="v1", direction="inbound", started_at=started
+    )
+    ran = CliRunner().invoke(command_line.app, ["calls", "show", "c-1"])
+    assert ran.exit_code == 0, ran.output
+    assert "desk" in ran.output
+    assert "None" not in ran.output
+
+
+def test_a_new_bots_files_are_listed_and_how_to_test_it(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(command_line.app, ["new", "desk", "--into", str(tmp_path)])
+    told = ran.output.replace("\n", "")
+    assert all(str(path) in told for path in (tmp_path / "desk").iterdir())
+    assert f"pytest {tmp_path / 'desk'}" in told
+
+
+def test_one_drawing_takes_one_bot(tmp_path: Path) -> None:
+    bots = [str(BOTS / "echo.py"), str(BOTS / "receptionist.py")]
+    ran = CliRunner().invoke(command_line.app, ["check", *bots, "--draw", str(tmp_path / "both.svg")])
+    assert ran.exit_code == 2
+    assert "one file takes one bot's pipeline" in ran.output
+    assert not (tmp_path / "both.svg").exists()
+
+
+def test_a_scenario_of_processes_is_a_drill(monkeypatch: pytest.MonkeyPatch) -> None:
+    drilled: list[tuple[str, Path | None]] = []
+
+    async def drill(name: str, _console: object, json_path: Path | None) -> None:
+        drilled.append((name, json_path))
+
+    def no_log(_level: str) -> None: ...
+
+    monkeypatch.setattr(show, "run_drill", drill)
+    monkeypatch.setattr(command_line, "log_to_stderr", no_log)
+    ran = CliRunner().invoke(command_line.app, ["demo", "--scenario", "crash", "--json", "out.json"])
+    assert ran.exit_code == 0, ran.output
+    assert drilled == [("crash", Path("out.json"))]
+
+
+def test_an_error_of_the_system_that_is_about_no_file_is_not_made_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken() -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(command_line, "app", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        command_line.main()
 
 
 def test_serve_sweeps_at_its_start_and_logs_as_json(tmp_path: Path) -> None:

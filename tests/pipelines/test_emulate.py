@@ -120,7 +120,8 @@ class Stranger:
 
     GREETING = "Welcome to the stranger."
 
-    def __init__(self) -> None:
+    def __init__(self, first_message: str | None = None) -> None:
+        self.first_message = first_message
         self.app = FastAPI()
         self.app.post("/initiate")(self.initiate)
         self.app.websocket("/media")(self.media)
@@ -134,6 +135,8 @@ class Stranger:
 
     async def media(self, websocket: WebSocket) -> None:
         await websocket.accept()
+        if self.first_message is not None:
+            await websocket.send_text(self.first_message)
         payload = encode_mulaw(b"".join(ToneVoice().speak(self.GREETING)))
         media = {"contentType": "audio/pcmu", "payload": base64.b64encode(payload).decode()}
         await websocket.send_json({"eventType": "playAudio", "media": media})
@@ -167,17 +170,9 @@ def test_a_script_tells_of_a_strangers_server_whether_it_does_what_is_expected(
     report = tmp_path / "report.json"
     with Stranger() as stranger:
         url = f"http://127.0.0.1:{stranger.port}/initiate"
-        arguments = [
-            "emulate",
-            "carrier",
-            "--initiate-url",
-            url,
-            "--script",
-            str(script),
-            "--json",
-            str(report),
-        ]
-        ran = CliRunner().invoke(app, [*arguments, "--line", "delay=20ms,jitter=5ms,ppm=50"])
+        arguments = ["--initiate-url", url, "--script", str(script), "--json", str(report)]
+        line = ["--line", "delay=20ms,jitter=5ms,ppm=50"]
+        ran = CliRunner().invoke(app, ["emulate", "carrier", *arguments, *line])
     (told,) = json.loads(report.read_text())
     assert [words["text"] for words in told["heard"]] == ["Welcome to the stranger."]
     assert [expectation["met"] for expectation in told["expectations"]] == [met]
@@ -189,6 +184,13 @@ def test_a_script_tells_of_a_strangers_server_whether_it_does_what_is_expected(
             f"1 of 1 calls did not go well: {script}:2: step 1, expect: expected the bot to say 'goodbye'"
             " within 2000 ms; instead it said 'Welcome to the stranger.'"
         )
+
+
+def test_a_call_in_which_the_server_breaks_the_protocol_did_not_go_well() -> None:
+    with Stranger(first_message="nonsense") as stranger:
+        url = f"http://127.0.0.1:{stranger.port}/initiate"
+        told = refusal(["emulate", "carrier", "--initiate-url", url, "--say", "hi"])
+    assert told.startswith("1 of 1 calls did not go well: the server broke the protocol 1 times, first with ")
 
 
 async def test_the_models_faults_strike_the_sessions_they_are_meant_for() -> None:

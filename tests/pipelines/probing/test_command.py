@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 import uvicorn
+from rich.console import Console
 
 from callpipe.pipelines.command_line import app
 from callpipe.pipelines.errors import SettingsError
-from callpipe.pipelines.probing.command import numbers_of
+from callpipe.pipelines.probing.command import numbers_of, run_probe, show
+from callpipe.pipelines.probing.findings import Findings, Frames
+from callpipe.pipelines.probing.probe import Probe, ProbedNumbers
 from callpipe.pipelines.server import Server
 from callpipe.pipelines.settings import Settings, load_settings
 from callpipe.transports.bandwidth.emulator import Caller, CallerScript, Carrier, EmulatedVoiceApi, Line
@@ -36,6 +42,9 @@ def settings(**changed: object) -> Settings:
     return load_settings(**{**COMPLETE, **changed})
 
 
+PROBING = settings()
+
+
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(SettingsError) as refused:
         numbers_of(settings(public_url=None, bandwidth_client_id=None), "+15555550100", "+15555550199")
@@ -50,6 +59,51 @@ def test_a_number_that_is_none_is_not_repeated(number: str) -> None:
     with pytest.raises(SettingsError, match=r"^--to is no number: it takes one in E\.164, such as") as refused:
         numbers_of(settings(), "+15555550100", number)
     assert str(refused.value).endswith("such as +15555550100")
+
+
+def test_who_calls_whom() -> None:
+    numbers = numbers_of(settings(), "+15555550100", "+15555550199")
+    assert numbers == ProbedNumbers("+15555550100", "+15555550199", "app")
+
+
+FOUND = Findings(call_id="c-1", frames=Frames(20.0, 20.0, 1.0), short_start_ms=130.0, long_start_ms=30.0)
+
+
+@pytest.mark.parametrize(("found", "setting"), [(FOUND, True), (Findings(call_id="c-1"), False)])
+def test_findings_are_shown_with_the_configuration_that_follows(found: Findings, setting: bool) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    show(found, console)
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert shown.startswith("call c-1")
+    assert "measured" in shown
+    assert ("20 ms of audio every 20.0 ms" in shown) is setting
+    assert ("\nCALLPIPE_PREBUFFER_MS=100\n" in shown) is setting
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_probe_is_reached_while_it_runs_and_its_findings_are_kept_where_they_are_wanted(
+    kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Server.listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    reached: list[int] = []
+
+    async def run(_probe: Probe, numbers: ProbedNumbers, tell: Callable[[str], None]) -> Findings:
+        tell(f"calling for {numbers.application_id}")
+        async with httpx.AsyncClient() as carrier:
+            reached.append((await carrier.get(f"http://127.0.0.1:{port}/nothing")).status_code)
+        return FOUND
+
+    monkeypatch.setattr(Probe, "run", run)
+    console, path = Console(file=io.StringIO(), width=200), tmp_path / "found.json"
+    numbers = ProbedNumbers("+15555550100", "+15555550199", "app")
+    await run_probe(PROBING, numbers, listener, console, path if kept else None)
+    assert reached == [404]
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().startswith("calling for app ...\ncall c-1")
+    told = await asyncio.to_thread(lambda: path.read_text() if path.exists() else "{}")
+    assert json.loads(told).get("short_start_ms") == (130.0 if kept else None)
 
 
 def test_the_command_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
