@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from callpipe.pipelines.bot import Bot, load_bot
+from callpipe.pipelines.call import rehearsal_call
 from callpipe.pipelines.errors import BotLoadError
+from callpipe.pipelines.settings import Settings
 
 GOOD = """
 from callpipe.pipelines import Bot
@@ -34,6 +36,11 @@ def test_a_bot_is_loaded_with_the_version_of_its_content(tmp_path: Path) -> None
     assert first.name == "concierge"
     assert first.path == path
     assert first.version == again.version != changed.version
+
+
+def test_a_bot_without_a_pipeline_is_refused_with_what_is_missing() -> None:
+    with pytest.raises(BotLoadError, match=r"decorate a function with @bot\.pipeline"):
+        Bot("desk").build(rehearsal_call("desk", Settings()))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -157,3 +157,29 @@ async def test_text_that_is_not_for_the_context_passes() -> None:
     spoken = await begun()
     aside = await spoken.text("aside", kept=False)
     assert spoken.passed == [aside]
+
+
+@in_virtual_time(deadline_s=60)
+async def test_a_caller_who_cuts_in_when_all_is_heard_has_heard_it() -> None:
+    spoken = await begun()
+    await spoken.text("silent", "b")
+    await spoken.audio(500)
+    await spoken.text("one two")
+    await spoken.audio(100, "without words")
+    await asyncio.sleep(0.6)
+    await spoken.process_event(InterruptionFrame(), DOWNSTREAM)
+    assert spoken.of(BargeInFrame) == []
+    turns = [turn for turn in spoken.of(BotTurnFrame) if isinstance(turn, BotTurnFrame)]
+    assert [(turn.item_id, turn.heard_text, turn.interrupted) for turn in turns] == [
+        ("b", "", False),
+        ("a", "one two", False),
+    ]
+
+
+@in_virtual_time(deadline_s=60)
+async def test_without_a_playhead_what_is_sent_is_heard() -> None:
+    spoken = Spoken(asyncio.get_running_loop().time)
+    await spoken.audio(1_000)
+    await spoken.text("one two three four")
+    await asyncio.sleep(0.01)
+    assert spoken.told() == "one two three four"

@@ -235,3 +235,19 @@ def test_a_clear_of_what_is_being_said_is_a_cut(bot: Bot) -> None:
     assert not bot.speech.is_cut_by({"b": 100.0})
     bot.speech.cut(1.1, by_caller=True)
     assert not bot.speech.is_cut_by({"a": 100.0})
+
+
+def test_what_comes_late_of_an_item_that_is_over_is_not_spoken(bot: Bot) -> None:
+    bot.say(100, 1.0)
+    bot.speech.completed("a")
+    bot.speech.settle(2.0)
+    assert bot.speech.words(2.0) == {}
+    assert bot.say(100, 2.1) == []
+
+
+def test_a_new_session_is_told_only_the_words_of_a_cut_item_that_were_heard(bot: Bot) -> None:
+    bot.say(1_000, 1.0)
+    bot.write(TEN_WORDS)
+    assert bot.speech.words(1.5)["a"] == TEN_WORDS
+    bot.speech.cut(1.5, by_caller=True)
+    assert bot.speech.words(1.5)["a"].split() == TEN_WORDS.split()[:5]

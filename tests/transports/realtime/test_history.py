@@ -90,6 +90,14 @@ def test_what_was_not_heard_or_said_is_not_told() -> None:
     assert replayed(history) == []
 
 
+def test_a_turn_that_is_told_of_again_corrects_nothing() -> None:
+    history = History()
+    history.bot_began("b1")
+    replayed(history, b1="all the words")
+    assert history.bot_said(heard("b1", "all")) != []
+    assert history.bot_said(heard("b1", "all")) == []
+
+
 def test_an_output_without_its_call_is_not_told() -> None:
     history = History()
     history.tool_answered("call_1", "{}")
