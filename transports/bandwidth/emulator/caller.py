@@ -186,9 +186,6 @@ class Performance:
                 yield SILENT_PACKET
                 continue
             self._turn = turn
-            if isinstance(turn.step, HangUp):
-                self._hang_up("")
-                return
             try:
                 yield from self._performed(turn)
             except _LostPatienceError:
@@ -198,6 +195,8 @@ class Performance:
                 return
             except _DisappointedError:
                 self._hang_up("not what was expected")
+                return
+            if self._over:
                 return
             self._turn = None
         yield from self._silence(self._linger_ms)
@@ -228,7 +227,7 @@ class Performance:
             case WaitForHangUp() as waiting:
                 yield from self._wait(lambda: False, waiting)
             case HangUp():
-                raise AssertionError("hanging up ends the performance")
+                self._hang_up("")
 
     def _speak(self, name: str, audio: bytes, words: str) -> Iterator[bytes]:
         duration_ms = len(audio) / 8

@@ -17,8 +17,8 @@ from .speech import spoken, unspoken
 from .streams import MediaStreams
 from .verbs import (
     Gather,
-    Hangup,
     Pause,
+    PerformedVerb,
     PlayAudio,
     Record,
     Redirect,
@@ -30,7 +30,6 @@ from .verbs import (
     StopStream,
     Tag,
     Transfer,
-    Verb,
 )
 from .voicemail import Voicemail
 from .webhooks import Payload, RecordingFacts
@@ -58,7 +57,7 @@ class VerbPerformer:
         self._streams = streams
         self._leg = leg
 
-    async def perform(self, verb: Verb, url: str) -> Asks | None:
+    async def perform(self, verb: PerformedVerb, url: str) -> Asks | None:
         """Perform a verb to its end; return what is to be asked after it, where it says so itself.
 
         Args:
@@ -88,8 +87,6 @@ class VerbPerformer:
                 self._keypad.tell(verb, url)
             case Gather():
                 return await self._gather(verb)
-            case Redirect() | Hangup():
-                raise AssertionError("the runner's own")
         return None
 
     async def _play(self) -> None:

@@ -191,10 +191,13 @@ class Hangup:
     implicit: bool = False
 
 
-Verb = (
-    StartStream | StopStream | Redirect | Pause | SpeakSentence | PlayAudio | Ring | Transfer | Record
-    | StartGather | StopGather | Gather | Tag | Hangup
+PerformedVerb = (
+    StartStream | StopStream | Pause | SpeakSentence | PlayAudio | Ring | Transfer | Record
+    | StartGather | StopGather | Gather | Tag
 )  # fmt: skip
+"""The verbs that something follows in their document."""
+
+Verb = PerformedVerb | Redirect | Hangup
 
 
 def steps(verbs: Sequence[Verb]) -> Iterator[Verb]:

@@ -65,6 +65,20 @@ def test_says_its_text_once_in_packets_of_20_ms_then_hangs_up() -> None:
     assert call.notes == ["caller says", "caller hangs up"]
 
 
+def test_plays_a_file_and_then_goes_on(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "cough.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8_000)
+        file.writeframes(LOUD * 2)
+    call = Rehearsal(f"steps: [{{play: {tmp_path / 'cough.wav'}}}, {{silence: {{ms: 20}}}}, hang_up]")
+    packets = call.packets(4)
+    assert speaks(packets[:1])
+    assert speaks(packets[1:2])
+    assert packets[2:] == [SILENT_PACKET, None]
+    assert call.notes == ["caller plays", "caller hangs up"]
+
+
 def test_waits_until_the_bot_has_spoken_and_been_quiet() -> None:
     call = Rehearsal("steps: [{wait_for_bot: {quiet_ms: 200}}, {say: x}]")
     assert not speaks(call.packets(100))

@@ -30,6 +30,10 @@ def test_the_first_audio_is_that_after_the_stream_began() -> None:
     assert report.first_audio_ms is None
 
 
+def test_a_call_that_nobody_answered_had_no_silence() -> None:
+    assert CallReport("c-1", 0.0, ended_at=30.0).longest_silence_ms() == 0.0
+
+
 def test_events_are_kept_in_order_with_their_time() -> None:
     times = iter([1.0, 2.0])
     seen: list[CarrierEvent] = []

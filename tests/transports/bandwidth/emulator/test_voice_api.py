@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
+from callpipe.transports.bandwidth.emulator import Caller, CallerScript, Carrier
+from callpipe.transports.bandwidth.emulator.outbound import OutboundCalls
+from callpipe.transports.bandwidth.emulator.script import HangUp
 from callpipe.transports.bandwidth.emulator.voice_api import (
     TOKEN_PATH,
     VOICE_PATH,
     ControlledCall,
     EmulatedVoiceApi,
 )
+from callpipe.transports.speech.tones import ToneVoice
 
 CALL = f"{VOICE_PATH}/accounts/99/calls/c-1"
 GRANT = {"grant_type": "client_credentials"}
@@ -55,6 +59,25 @@ async def test_strangers_get_no_token(auth: httpx.Auth, asked: Asked) -> None:
     assert answer.status_code == 401
     assert answer.json() == {"error": "invalid_client"}
     assert asked.api.tokens_given == 0
+
+
+async def test_a_call_is_placed_with_a_token_and_is_none_when_nobody_answers(asked: Asked) -> None:
+    wishes: list[dict[str, str]] = []
+
+    def carrier(wish: dict[str, str]) -> Carrier:
+        wishes.append(wish)
+        nobody = "http://127.0.0.1:9/nobody"
+        return Carrier(initiate_url=nobody, username="carrier", password="secret", voice_api=asked.api)
+
+    callee = Caller(CallerScript(steps=(HangUp(),)), ToneVoice())
+    outbound = OutboundCalls(asked.api, carrier, callee)
+    wish = {"from": "+15555550100", "to": "+15555550199"}
+    path = f"{VOICE_PATH}/accounts/99/calls"
+    assert await asked.status("POST", path, **wish) == 401
+    assert wishes == []
+    await asked.allow()
+    assert await asked.status("POST", path, **wish) == 400
+    assert wishes == outbound.asked == [wish]
 
 
 async def test_there_is_one_grant(asked: Asked) -> None:
