@@ -154,6 +154,17 @@ class TestItems:
             ToolOutput("book", '{"ok":true}'),
         ]
 
+    def test_audio_that_comes_with_its_words_is_not_heard_again(self, talk: Talk) -> None:
+        audio = base64.b64encode(talk.silence(200, 24_000)).decode()
+        content = [
+            {"type": "input_audio", "audio": audio, "transcript": "what is this"},
+            {"type": "input_image", "image_url": "data:image/png;base64,AAAA"},
+        ]
+        item = {"type": "message", "role": "user", "content": content}
+        reactions = talk.react("conversation.item.create", item=item)
+        assert not [reaction for reaction in reactions if isinstance(reaction, Hear)]
+        assert talk.session.view(talk.respond()).history == [Heard("what is this")]
+
     def test_audio_of_an_item_is_heard(self, talk: Talk) -> None:
         audio = base64.b64encode(talk.silence(200, 24_000)).decode()
         content = [{"type": "input_audio", "audio": audio}]

@@ -61,13 +61,13 @@ def test_a_tools_output_is_spoken() -> None:
         """
 rules:
   - {after: book, when: error, say: "Sorry, {error}."}
-  - {after: book, say: "Table {table.number} for {name}, {nothing}"}
+  - {after: book, say: "Table {table.number} for {name}, {nothing}{name.first}"}
   - {after: look, say: "It says {output}."}
 """
     )
     outputs = {
         '{"error": "full"}': "Sorry, full.",
-        '{"table": {"number": 7}, "name": "Bo"}': "Table 7 for Bo, {nothing}",
+        '{"table": {"number": 7}, "name": "Bo"}': "Table 7 for Bo, {nothing}{name.first}",
     }
     for output, said in outputs.items():
         assert brain.answer("", [], [Heard("x"), ToolOutput("book", output)]) == [Say(said)]
