@@ -149,6 +149,25 @@ def test_a_disk_that_is_slow_for_a_while_gets_it_all_at_once(tmp_path: Path, wri
     assert runs(path) == [(16_000, 32_124, -32_124)]
 
 
+class EagerWriter(DiskWriter):
+    """Has written before whoever asks for it goes on."""
+
+    def submit(self, write: Callable[[], None]) -> bool:
+        write()
+        return True
+
+
+def test_a_disk_that_is_faster_than_the_event_loop_gets_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "call.wav"
+    writer = EagerWriter()
+    recorder = Recorder(path, writer=writer)
+    for each in lines(FIRST_LINES + 2):
+        recorder.process_audio(each)
+    assert writer.close(5.0)
+    StereoWavWriter(path, 0.0).close()
+    assert runs(path) == [((FIRST_LINES + 2) * 800, 32_124, -32_124)]
+
+
 def test_what_does_not_fit_while_the_disk_stalls_is_silence_at_its_place(
     tmp_path: Path, writer: DiskWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
