@@ -367,6 +367,8 @@ class Exchange(ABC):
 
     async def _stream(self, connected: ConnectedCall, generation: Generation, notice: str | None = None) -> str:
         """Prepare a generation and ask for its media stream, or apologise when the bot has failed already."""
+        # Should this server die before it answers, the next one opens another generation instead.
+        await self.changed(connected.ongoing)
         await self._runs.prepare(connected.ongoing, generation)
         if connected.ongoing.condemned:
             generation.wants(Apologise("runners die of this call"))

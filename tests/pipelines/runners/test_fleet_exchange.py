@@ -11,7 +11,7 @@ import pytest
 from callpipe.pipelines import answers
 from callpipe.pipelines.bot_profile import BotProfile
 from callpipe.pipelines.fallback import SaySentence
-from callpipe.pipelines.ongoing import OngoingCall
+from callpipe.pipelines.ongoing import Generation, OngoingCall
 from callpipe.pipelines.ongoing_store import OngoingStore
 from callpipe.pipelines.parties import Parties
 from callpipe.pipelines.records.call_records import CallRecords
@@ -118,6 +118,26 @@ async def test_a_call_waits_for_its_bots_next_runner(exchange: FleetExchange, tm
     assert not answering.done()
     link = runner(tmp_path)
     assert "<StartStream" in await answering
+    await exchange.close()  # before the link, whose end would have it kill this process
+    link.close()
+
+
+async def test_a_generation_is_kept_before_a_runner_begins_it(
+    exchange: FleetExchange, idle: tuple[Fleet, FleetExchange], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[int] = []
+
+    async def prepare(ongoing: OngoingCall, _generation: Generation) -> None:
+        store = await asyncio.to_thread(OngoingStore, tmp_path / "ongoing.sqlite")
+        calls = await asyncio.to_thread(lambda: list(store.load()))
+        kept.extend(len(call.generations) for call in calls if call.call_id == ongoing.call_id)
+        store.close()
+
+    monkeypatch.setattr(idle[0], "prepare", prepare)
+    link = runner(tmp_path)
+    await exchange.initiated(BOT.name, "c-1", RINGING)
+    await exchange.continues("c-1", 1)
+    assert kept == [1, 2]
     await exchange.close()  # before the link, whose end would have it kill this process
     link.close()
 
