@@ -1,5 +1,6 @@
 """The small mistakes that can be made in a module, and a sample of them. cosmic-ray makes them."""
 
+import ast
 import importlib
 import random
 from collections import defaultdict
@@ -49,6 +50,9 @@ OPERATORS = (
     "ZeroIterationForLoop",
 )
 """cosmic-ray's, without those whose mistakes any run of the line would show, such as ``+`` made ``<<``."""
+
+LARGE = 20
+"""Of such a number nobody would miss one: a millisecond of a second, a byte of a buffer."""
 
 CALCULATIONS = frozenset({"arith_expr", "term", "expr", "xor_expr", "and_expr", "shift_expr", "power"})
 """What an operator stands in that calculates; other stars and slashes mark parameters and arguments."""
@@ -128,7 +132,26 @@ def mutant(root: Path, site: Site, mistake: Mistake) -> Mutant:
     return Mutant(site.module, site.position[0], changed, told)
 
 
+class _NumberChanger:
+    """Makes a number one more or one less, a large one twice or half as much; instead of cosmic-ray's."""
+
+    def mutation_positions(self, node: Any) -> Iterator[tuple[Position, Position]]:
+        if node.type == "number":
+            yield from [(node.start_pos, node.end_pos)] * 2
+
+    def mutate(self, node: Any, index: int) -> Any:
+        number = ast.literal_eval(node.value)
+        whole = isinstance(number, int)
+        if number >= LARGE:
+            changed = (number * 2, number // 2 if whole else number / 2)[index]
+        else:
+            changed = (number + 1, number - 1)[index]
+        return type(node)(f" {changed}", node.start_pos)
+
+
 def _operator(name: str) -> Any:
+    if name == "NumberReplacer":
+        return _NumberChanger()
     plugins: Any = importlib.import_module("cosmic_ray.plugins")  # only installed by `make mutation`
     return plugins.get_operator(f"core/{name}")()
 
@@ -141,12 +164,16 @@ def _mistakes(source: str) -> Iterator[tuple[Position, Mistake]]:
     for node in trees.ast_nodes(trees.get_ast(source)):
         for name, operator in operators:
             for start, _ in operator.mutation_positions(node):
-                if _can_be_made(name, node):
+                if _can_be_made(name, node, start):
                     yield start, Mistake(name, seen[name])
                 seen[name] += 1
 
 
-def _can_be_made(operator: str, node: Any) -> bool:
+def _can_be_made(operator: str, node: Any, start: Position) -> bool:
     if operator == "ExceptionReplacer":
         return "." not in node.get_code()  # cosmic-ray knows plain names only
+    if operator.startswith("ReplaceComparison"):
+        compared_with = node.get_leaf_for_position(start).get_next_sibling()
+        if compared_with.type in ("string", "fstring"):
+            return operator.endswith(("_Eq", "_NotEq"))  # nobody asks by mistake which text comes first
     return not operator.startswith("ReplaceBinary") or node.parent.type in CALCULATIONS

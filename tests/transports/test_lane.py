@@ -29,7 +29,9 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame, OutputEncodedAudioFrame
-from callpipe.transports.lane import MAX_HELD_FRAMES, MediaProcessor
+from callpipe.transports.lane import MediaProcessor
+
+MAX_HELD_FRAMES = 1_000
 
 WATCHED = (
     StartFrame,
@@ -265,6 +267,29 @@ async def test_a_processor_that_raises_on_audio_costs_that_frame_only(logged: li
     assert written.order.count("bot 1") == 0
     assert errors[-1] == "audio frame lost, 64 so far"
     assert logged
+
+
+async def test_a_processor_that_raises_on_an_event_costs_that_event_only() -> None:
+    class Broken(MediaProcessor):
+        async def process_event(self, frame: Frame, direction: FrameDirection) -> None:
+            if isinstance(frame, UserStartedSpeakingFrame):
+                raise LookupError("no such table")
+            await super().process_event(frame, direction)
+
+    source, written = Source(), Written()
+    errors: list[str] = []
+    async with running([source, Broken(), written]) as worker:
+
+        @worker.event_handler("on_pipeline_error")
+        async def on_error(_worker: PipelineWorker, frame: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+            errors.append(frame.error)
+
+        await until(lambda: "Start" in written.order)
+        await source.push_frame(UserStartedSpeakingFrame())
+        await source.push_frame(UserStoppedSpeakingFrame())
+        await until(lambda: written.order[-1] == "UserStoppedSpeaking" and errors != [])
+    assert "UserStartedSpeaking" not in written.order
+    assert errors == ["Error processing frame: no such table"]
 
 
 async def test_audio_skips_observers_that_want_a_frame_once_and_reaches_those_that_want_every_push() -> None:

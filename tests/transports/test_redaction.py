@@ -5,7 +5,10 @@ import pytest
 from callpipe.transports.audio.g711 import MULAW_SILENCE
 from callpipe.transports.audio.line_tracks import LineAudio
 from callpipe.transports.audio.playhead import CarrierClock
-from callpipe.transports.redaction import EDGE_S, LEAD_S, RedactedLine, RedactedTimes, RedactionFrame
+from callpipe.transports.redaction import RedactedLine, RedactedTimes, RedactionFrame
+
+EDGE_S = 1.0
+LEAD_S = 0.1
 
 RATE_HZ = 8000
 A_SAMPLE_S = 1.01 / RATE_HZ

@@ -33,7 +33,6 @@ REFILL_S = 30.0
 """A call that has had a session for so long may make one more."""
 
 FIRST_DELAY_S = 0.25
-LONGEST_DELAY_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,7 @@ class Attempts:
             now: The current time in s.
             retry_after_s: What the endpoints ask to wait at least.
         """
-        longest = min(FIRST_DELAY_S * 2**self._in_a_row, LONGEST_DELAY_S)
+        longest = FIRST_DELAY_S * 2**self._in_a_row
         self._in_a_row += 1
         delay_s = max(longest * (0.5 + 0.5 * self._chance()), retry_after_s)
         if now + delay_s > self._began_at + MAX_SEARCH_S or not self._take():

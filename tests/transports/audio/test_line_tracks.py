@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from callpipe.transports.audio.formats import PCMU_8K, AudioFormat, Encoding
 from callpipe.transports.audio.g711 import MULAW_SILENCE
-from callpipe.transports.audio.line_tracks import MAX_WAITING_S, LineAudio, LineTracks
+from callpipe.transports.audio.line_tracks import LineAudio, LineTracks
 from callpipe.transports.audio.playhead import CarrierClock, Playhead
 from callpipe.transports.errors import FormatMismatchError
 from callpipe.transports.frames import EncodedAudio
+
+MAX_WAITING_S = 120.0
 
 PACKET = 160
 CALLER = bytes([0x11]) * PACKET

@@ -14,7 +14,6 @@ from callpipe.transports.bandwidth.errors import (
 )
 from callpipe.transports.bandwidth.messages import (
     CLEAR,
-    MAX_MESSAGE_BYTES,
     MediaFormat,
     MediaMessage,
     StartMessage,
@@ -24,6 +23,8 @@ from callpipe.transports.bandwidth.messages import (
     parse,
     play_audio,
 )
+
+MAX_MESSAGE_BYTES = 64 * 1024
 
 PACKETS = Path(__file__).parents[2] / "packets" / "bandwidth"
 

@@ -7,9 +7,11 @@ from pipecat.frames.frames import OutputAudioRawFrame, TTSAudioRawFrame
 
 from callpipe.transports.audio.formats import PCM_24K, PCMU_8K
 from callpipe.transports.audio.playhead import Playhead
-from callpipe.transports.bandwidth.playout import MAX_WAITING_MS, Piece, WaitingAudio, piece_of, split
+from callpipe.transports.bandwidth.playout import Piece, WaitingAudio, piece_of, split
 from callpipe.transports.bandwidth.serializer import bot_audio
 from callpipe.transports.frames import EncodedAudio, OutputEncodedAudioFrame
+
+MAX_WAITING_MS = 120_000
 
 
 def encoded(duration_ms: int, context_id: str | None = None) -> Piece:

@@ -8,9 +8,11 @@ import pytest
 from pipecat.frames.frames import Frame
 
 from callpipe.transports.bandwidth.messages import StartMessage
-from callpipe.transports.bandwidth.stream import MAX_LATE_IN_A_ROW, MediaStream
+from callpipe.transports.bandwidth.stream import MediaStream
 from callpipe.transports.call_events import MediaStartedFrame, MediaStoppedFrame
 from callpipe.transports.frames import InputEncodedAudioFrame
+
+MAX_LATE_IN_A_ROW = 10
 
 START = StartMessage(account_id="a", call_id="c", stream_id="s", stream_name="n")
 

@@ -2,7 +2,9 @@
 
 import pytest
 
-from callpipe.transports.realtime.answer_times import MAX_REMEMBERED_MS, AnswerTimes
+from callpipe.transports.realtime.answer_times import AnswerTimes
+
+MAX_REMEMBERED_MS = 30_000.0
 
 
 def talking(silence_ms: float = 500.0, packets: int = 150, first_at: float = 100.0) -> AnswerTimes:

@@ -12,10 +12,13 @@ from callpipe.transports.call_events import BargeInFrame, BotTurnFrame
 from callpipe.transports.conversation_events import BotSpeakingFrame
 from callpipe.transports.encoded_audio import EncodedAudio
 from callpipe.transports.errors import CallpipeError
-from callpipe.transports.realtime.bot_speech import CLEAR_DEADLINE_S, PROGRESS_S, BotSpeech
+from callpipe.transports.realtime.bot_speech import BotSpeech
 from callpipe.transports.realtime.events import AudioDelta, TranscriptDelta, TranscriptDone
 from callpipe.transports.realtime.happenings import BotAudio, BotStarted, BotStopped
 from callpipe.transports.realtime.pace import Pace
+
+CLEAR_DEADLINE_S = 0.25
+PROGRESS_S = 1.0
 
 TEN_WORDS = "one two three four five six seven eight nine ten"
 

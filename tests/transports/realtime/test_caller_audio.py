@@ -11,7 +11,10 @@ import pytest
 from callpipe.transports.audio.formats import PCM_24K, PCMA_8K, PCMU_8K, AudioFormat
 from callpipe.transports.audio.g711 import encode_alaw, encode_mulaw
 from callpipe.transports.frames import EncodedAudio
-from callpipe.transports.realtime.caller_audio import LEAD_MS, MAX_HELD_MS, CallerAudio, loudness
+from callpipe.transports.realtime.caller_audio import CallerAudio, loudness
+
+LEAD_MS = 2_000.0
+MAX_HELD_MS = 30_000.0
 
 
 def packet(number: int = 0) -> EncodedAudio:
@@ -53,6 +56,24 @@ def test_a_packet_belongs_to_where_most_of_it_lies() -> None:
 
     assert numbers(audio.ended(109)) == [0, 1, 2, 3, 4]
     assert numbers(audio.ended(131)) == [5, 6]
+
+
+@pytest.mark.parametrize(("ends_ms", "count"), [(29, 0), (31, 1), (69, 1), (71, 2)])
+def test_packets_may_be_of_any_length(ends_ms: float, count: int) -> None:
+    audio = CallerAudio(detects_turns=True)
+    for ms in (60, 20, 20):
+        audio.hold(EncodedAudio(audio=bytes(8 * ms)))
+
+    assert len(audio.ended(ends_ms)) == count
+
+
+def test_half_a_sample_at_the_end_of_a_packet_is_left_out() -> None:
+    pcm = tone(8_000) + b"\x01"
+    audio = CallerAudio(detects_turns=True)
+    audio.hold(EncodedAudio(audio=pcm, audio_format=PCM_24K))
+
+    assert loudness(pcm, PCM_24K) == loudness(pcm[:-1], PCM_24K)
+    assert [one.size for one in audio.restart()] == [len(pcm) // 6 * 6]
 
 
 def test_of_a_silent_caller_a_little_is_kept_when_the_server_gives_a_sign_of_life() -> None:

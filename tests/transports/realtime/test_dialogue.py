@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from callpipe.transports.realtime.dialogue import FAREWELL_DEADLINE_S, Dialogue, Farewell
+from callpipe.transports.realtime.dialogue import Dialogue, Farewell
 from callpipe.transports.realtime.events import Item, ItemAdded
+
+FAREWELL_DEADLINE_S = 20.0
 
 
 class Talk:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from callpipe.transports.realtime.endpoints import (
-    FAILURE_WINDOW_S,
-    MAX_ATTEMPTS,
-    MAX_SEARCH_S,
-    PROBE_DEADLINE_S,
-    REFILL_S,
-    REST_S,
-    TRIPPING_FAILURES,
-    Attempts,
-    Breaker,
-    Breakers,
-    Choice,
-    RealtimeEndpoint,
-)
+from callpipe.transports.realtime.endpoints import Attempts, Breaker, Breakers, Choice, RealtimeEndpoint
+
+FAILURE_WINDOW_S = 30.0
+MAX_ATTEMPTS = 5
+MAX_SEARCH_S = 12.0
+PROBE_DEADLINE_S = 15.0
+REFILL_S = 30.0
+REST_S = 15.0
+TRIPPING_FAILURES = 5
 
 OPENAI = RealtimeEndpoint("https://api.openai.com/v1", "sk-secret")
 AZURE = RealtimeEndpoint(
@@ -62,6 +57,17 @@ def test_a_few_failures_rest_nobody() -> None:
         breaker.failed(100.0 + number * FAILURE_WINDOW_S)
 
     assert breaker.allows(100.0 + TRIPPING_FAILURES * 3 * FAILURE_WINDOW_S)
+
+
+@pytest.mark.parametrize(("first_at", "rests"), [(100.0, True), (99.9, False)])
+def test_the_last_five_failures_count_when_they_came_within_half_a_minute(first_at: float, rests: bool) -> None:
+    breaker = Breaker()
+    for at in (first_at, 101.0, 102.0, 103.0):
+        breaker.failed(at)
+    assert breaker.allows(103.0)
+    breaker.failed(130.0)
+
+    assert breaker.allows(130.0) is not rests
 
 
 def test_failures_in_a_row_rest_an_endpoint_and_then_one_call_tries_it() -> None:
@@ -162,6 +168,35 @@ def test_an_endpoint_that_asks_for_time_gets_it_unless_it_is_too_long() -> None:
 
     assert attempts.again_in(100.0, retry_after_s=3.0) == 3.0
     assert attempts.again_in(103.0, retry_after_s=MAX_SEARCH_S) is None
+
+
+@pytest.mark.parametrize(("now", "retry_in_s"), [(109.0, 3.0), (109.1, None)])
+def test_a_search_ends_12_s_after_it_began(now: float, retry_in_s: float | None) -> None:
+    attempts = Attempts()
+    attempts.begin(50.0)
+    attempts.begin(100.0)
+
+    assert attempts.again_in(now, retry_after_s=3.0) == retry_in_s
+
+
+def test_each_search_begins_with_the_shortest_delay() -> None:
+    attempts = Attempts(chance=lambda: 1.0)
+    attempts.begin(100.0)
+    attempts.again_in(100.0)
+    attempts.found(101.0)
+    attempts.begin(200.0)
+
+    assert attempts.again_in(200.0) == 0.25
+
+
+@pytest.mark.parametrize(("lasted_s", "again"), [(29.9, False), (30.0, True)])
+def test_a_session_that_lasted_half_a_minute_gives_one_attempt_back(lasted_s: float, again: bool) -> None:
+    attempts = Attempts()
+    for _ in range(MAX_ATTEMPTS):
+        attempts.begin(100.0)
+    attempts.found(100.0)
+
+    assert attempts.begin(100.0 + lasted_s) is again
 
 
 def test_sessions_that_do_not_last_use_the_attempts_up() -> None:

@@ -14,9 +14,12 @@ from callpipe.transports.realtime.bot_speech import BotSpeech
 from callpipe.transports.realtime.caller import CallerSpeech
 from callpipe.transports.realtime.dialogue import Dialogue
 from callpipe.transports.realtime.events import AudioDelta, Item, TranscriptDone
-from callpipe.transports.realtime.handover import CONTINUE, COVERED_AFTER_S, LOOK_AGAIN_S, Handover
+from callpipe.transports.realtime.handover import CONTINUE, Handover
 from callpipe.transports.realtime.pace import Pace
 from callpipe.transports.realtime.responses import GO_ON, Wish, say_exactly
+
+COVERED_AFTER_S = 0.8
+LOOK_AGAIN_S = 0.1
 
 WORDS = "one two three four five six seven eight nine ten"
 DICTATED = Wish(say_exactly(WORDS), WORDS)
@@ -147,6 +150,10 @@ def test_without_a_phrase_nothing_is_covered() -> None:
     call.begins()
     call.handover.lost("Be brief.", 1.0)
     assert call.handover.due is None
+    assert not call.cover(9.0)
+
+
+def test_a_call_that_goes_on_has_no_silence_to_cover(call: Call) -> None:
     assert not call.cover(9.0)
 
 

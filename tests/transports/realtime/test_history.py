@@ -10,7 +10,10 @@ from openai.types.realtime import ConversationItemCreateEvent
 from callpipe.transports.audio.formats import PCM_24K
 from callpipe.transports.call_events import BotTurnFrame
 from callpipe.transports.frames import EncodedAudio, ToolCallFrame
-from callpipe.transports.realtime.history import MAX_AUDIO_MS, MAX_ENTRIES, History
+from callpipe.transports.realtime.history import History
+
+MAX_AUDIO_MS = 30_000.0
+MAX_ENTRIES = 1_000
 
 
 def audio(ms: float = 500) -> EncodedAudio:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from callpipe.transports.realtime.items import MAX_CLOSED_ITEMS, BotItem, BotItems
+from callpipe.transports.realtime.items import BotItem, BotItems
+
+MAX_CLOSED_ITEMS = 256
 
 
 def item(**given: Any) -> BotItem:

@@ -6,7 +6,11 @@ import json
 
 import pytest
 
-from callpipe.transports.realtime.liveness import IMPATIENT_S, PATIENT_S, PROBE, REPLY_S, Liveness
+from callpipe.transports.realtime.liveness import PROBE, Liveness
+
+IMPATIENT_S = 0.5
+PATIENT_S = 3.0
+REPLY_S = 0.5
 
 
 def opened(at: float = 100.0) -> Liveness:

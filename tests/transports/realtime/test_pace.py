@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from callpipe.transports.realtime.pace import (
-    HEARD_TOLERANCE_MS,
-    REMEMBERED_CHARACTERS,
-    TYPICAL_CHARACTER_MS,
-    Pace,
-    Paces,
-    words_heard,
-)
+from callpipe.transports.realtime.pace import Pace, Paces, words_heard
 from callpipe.transports.realtime.settings import RealtimeSettings
+
+HEARD_TOLERANCE_MS = 20.0
+REMEMBERED_CHARACTERS = 4_000.0
+TYPICAL_CHARACTER_MS = 65.0
 
 
 @pytest.mark.parametrize(

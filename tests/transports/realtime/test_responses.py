@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 
-from callpipe.transports.realtime.responses import (
-    GO_ON,
-    MAX_OVER,
-    REQUEST_DEADLINE_S,
-    Responses,
-    Wish,
-)
+from callpipe.transports.realtime.responses import GO_ON, Responses, Wish
+
+MAX_OVER = 64
+REQUEST_DEADLINE_S = 5.0
 
 GREET = Wish("Greet.", lasting=True)
 FILL = Wish("One moment.", alone=True, filler=True)

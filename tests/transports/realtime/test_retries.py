@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from callpipe.transports.realtime.happenings import SessionGone
-from callpipe.transports.realtime.retries import LONGEST_DELAY_S, MAX_FAILURES, Retries, wait_s
+from callpipe.transports.realtime.retries import Retries, wait_s
 
 if TYPE_CHECKING:
     from .conftest import Serve, Server
+
+LONGEST_DELAY_S = 5.0
+MAX_FAILURES = 3
 
 
 @pytest.mark.parametrize(

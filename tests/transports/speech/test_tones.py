@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callpipe.transports.speech.interfaces import SpeechEdge
-from callpipe.transports.speech.tones import CHARACTER_MS, ToneDetector, ToneEar, ToneVoice
+from callpipe.transports.speech.tones import ToneDetector, ToneEar, ToneVoice
+
+CHARACTER_MS = 40
 
 PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 EAR = ToneEar()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from callpipe.transports.bandwidth.emulator.bxml_elements import MAX_DEPTH, Attributes, Tree, is_url, short
+from callpipe.transports.bandwidth.emulator.bxml_elements import Attributes, Tree, is_url, short
 from callpipe.transports.bandwidth.emulator.bxml_interpreter import parse_bxml
 from callpipe.transports.bandwidth.emulator.errors import InvalidBxmlError
 from callpipe.transports.bandwidth.emulator.verbs import (
@@ -18,6 +18,8 @@ from callpipe.transports.bandwidth.emulator.verbs import (
     StopGather,
     Transfer,
 )
+
+MAX_DEPTH = 32
 
 GATHER = '<Gather gatherUrl="/g" {}="{}"/>'
 TRANSFER = '<Transfer {}="{}"><PhoneNumber>+15550100</PhoneNumber></Transfer>'

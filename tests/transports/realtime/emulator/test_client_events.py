@@ -4,8 +4,10 @@ import base64
 
 import pytest
 
-from callpipe.transports.realtime.emulator.client_events import MAX_AUDIO_BYTES, BufferAppend, checked, decoded
+from callpipe.transports.realtime.emulator.client_events import BufferAppend, checked, decoded
 from callpipe.transports.realtime.emulator.errors import RequestError
+
+MAX_AUDIO_BYTES = 15 * 1024 * 1024
 
 AUDIO = base64.b64encode(bytes(320)).decode()
 
