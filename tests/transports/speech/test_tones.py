@@ -122,6 +122,14 @@ def test_silence_and_noise_say_nothing() -> None:
     assert len(EAR.hear(noise, 8_000)) < 5
 
 
+def test_two_characters_at_once_are_neither() -> None:
+    assert EAR.hear(audioop.add(spoken("A" * 5), spoken("z" * 5), 2), 8_000) == ""
+
+
+def test_tones_too_quiet_for_a_telephone_are_not_heard() -> None:
+    assert EAR.hear(audioop.mul(spoken("hello"), 2, 0.005), 8_000) == ""
+
+
 def test_what_is_not_ascii_is_replaced() -> None:
     assert EAR.hear(spoken("Zoë\tpaid\n5 €"), 8_000) == "Zoe paid 5 ?"
 
@@ -165,6 +173,11 @@ def test_speech_is_detected_in_time(start_ms: int, length: int, gain: float, sil
 def test_a_pause_shorter_than_the_silence_is_speech() -> None:
     found = [edge for edge, _ in edges(spoken("one") + silence(480) + spoken("two") + silence(600))]
     assert found == [SpeechEdge(True, 0.0), SpeechEdge(False, 720.0)]
+
+
+@pytest.mark.parametrize(("amplitude", "found"), [(131, 1), (129, 0)])
+def test_speech_is_louder_than_48_db_below_full_scale(amplitude: int, found: int) -> None:
+    assert len(edges(amplitude.to_bytes(2, "little") * 2_000)) == found
 
 
 def test_a_click_is_no_speech() -> None:
