@@ -3,6 +3,7 @@ from __future__ import annotations
 import array
 import asyncio
 import base64
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,6 +85,18 @@ def test_the_server_gets_every_packet_when_it_is_due_and_what_the_caller_said(ki
     assert decode_mulaw(payload) == report.said
     assert len(report.heard) == len(report.said) == 400 * 16
     assert sounding(report.said) == list(range(800, 2_400))
+
+
+def test_webhooks_tell_when_they_were_sent_by_the_calls_clock(kit: Kit) -> None:
+    server = kit.server({"/initiate": kit.bxml(kit.stream_and_wait)}, silent_bot)
+    report = kit.place(server, HANG_UP_AFTER_A_SECOND)
+    times = {
+        name: datetime.fromisoformat(server.webhook("disconnect").payload[name]).timestamp()
+        for name in ("startTime", "answerTime", "eventTime", "endTime")
+    }
+    assert times["answerTime"] == times["startTime"]
+    assert times["eventTime"] == times["endTime"] == pytest.approx(times["startTime"] + 1.02, abs=0.03)
+    assert report.worst_packet_ms == pytest.approx(0, abs=1)
 
 
 def test_what_the_caller_heard_of_an_answer_they_cut_into(kit: Kit) -> None:

@@ -120,5 +120,5 @@ async def test_a_stall_is_made_up_for(kit: Kit) -> None:
     assert 20 <= len(numbers) <= 30
     assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
     assert len(report.said) == 30 * 320
-    assert report.worst_packet_ms > 100
+    assert 100 < report.worst_packet_ms < 10_000
     assert report.ended_at - (report.answered_at or 0) == pytest.approx(0.6, abs=0.1)
