@@ -132,26 +132,26 @@ def mutant(root: Path, site: Site, mistake: Mistake) -> Mutant:
     return Mutant(site.module, site.position[0], changed, told)
 
 
-class _NumberChanger:
+class NumberChanger:
     """Makes a number one more or one less, a large one twice or half as much; instead of cosmic-ray's."""
 
     def mutation_positions(self, node: Any) -> Iterator[tuple[Position, Position]]:
+        """Yield where a node of the text can be changed, once for each way."""
         if node.type == "number":
             yield from [(node.start_pos, node.end_pos)] * 2
 
     def mutate(self, node: Any, index: int) -> Any:
+        """Return the node changed: `index` 0 makes it more, 1 less."""
         number = ast.literal_eval(node.value)
-        whole = isinstance(number, int)
-        if number >= LARGE:
-            changed = (number * 2, number // 2 if whole else number / 2)[index]
-        else:
-            changed = (number + 1, number - 1)[index]
-        return type(node)(f" {changed}", node.start_pos)
+        more, less = number + 1, number - 1
+        if abs(number) >= LARGE:
+            more, less = number * 2, number // 2 if isinstance(number, int) else number / 2
+        return type(node)(f" {(more, less)[index]}", node.start_pos)
 
 
 def _operator(name: str) -> Any:
     if name == "NumberReplacer":
-        return _NumberChanger()
+        return NumberChanger()
     plugins: Any = importlib.import_module("cosmic_ray.plugins")  # only installed by `make mutation`
     return plugins.get_operator(f"core/{name}")()
 

@@ -1,10 +1,11 @@
 """The mutation sample changes what matters, runs the tests that could tell, and counts honestly."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from findings import Tried, share_killed, table
-from mutants import Mistake, Mutant, Site, draw
+from mutants import Mistake, Mutant, NumberChanger, Site, draw
 from reach import Reach
 from spared import is_spared, spared_spans
 from trials import Ran, Verdict, changed
@@ -85,6 +86,35 @@ def test_tests_that_failed_without_a_mistake_are_not_tried() -> None:
     runs = {position("at > 8")[0]: frozenset({"test_cuts", "test_counts_memory"})}
     reach = Reach({MODULE: runs}, failed=frozenset({"test_counts_memory"}))
     assert reach.of(MODULE, SOURCE, position("at > 8")[0]) == {"test_cuts"}
+
+
+@dataclass
+class Number:
+    """A number in a text, as a parser gives it."""
+
+    value: str
+    start_pos: tuple[int, int] = (1, 0)
+    type: str = "number"
+    end_pos: tuple[int, int] = (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "more", "less"),
+    [
+        ("0", "1", "-1"),
+        ("0.5", "1.5", "-0.5"),
+        ("19", "20", "18"),
+        ("20", "40", "10"),
+        ("8_000", "16000", "4000"),
+        ("50.0", "100.0", "25.0"),
+        ("2j", "(1+2j)", "(-1+2j)"),
+    ],
+)
+def test_a_large_number_is_mistaken_by_much(written: str, more: str, less: str) -> None:
+    numbers, number = NumberChanger(), Number(written)
+    changed = [numbers.mutate(number, index) for index, _ in enumerate(numbers.mutation_positions(number))]
+    assert [each.value.strip() for each in changed] == [more, less]
+    assert list(numbers.mutation_positions(Number("x", type="name"))) == []
 
 
 def test_a_seed_draws_the_same_sample_again() -> None:

@@ -62,6 +62,25 @@ def test_a_word_of_the_description_alone_asks_for_nothing() -> None:
     assert matching_tool("look for rooms", tools) == tools[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "called"),
+    [
+        ("rooms with a view", False),
+        ("rooms, suites, balconies", True),
+        ("guests", False),
+        ("guests, evening", True),
+    ],
+)
+def test_words_of_lesser_weight_add_up(text: str, called: bool) -> None:
+    properties = {"guests": {"type": "integer"}, "evening": {"type": "string"}}
+    tool = {
+        "name": "look_up",
+        "description": "Finds rooms, suites, balconies.",
+        "parameters": {"type": "object", "properties": properties},
+    }
+    assert (matching_tool(text, [tool]) is tool) is called
+
+
 def test_synonyms_belong_to_tools_of_any_bot() -> None:
     tools = [{"name": "transfer_call"}, {"name": "get_weather"}, {"name": "order_status"}]
     asked = ["I want to speak to a human.", "Will it rain in Boston?", "Where is my package?"]
