@@ -137,6 +137,7 @@ def test_a_turn_is_answered_although_a_cancelled_response_was_in_the_servers_way
     server.caller_stops()
     server.ends("resp_2", "cancelled")
     server.sent()
+    assert server.due() == server.now + 0.5
     server.now += 0.6
     server.session.due(server.now)
 

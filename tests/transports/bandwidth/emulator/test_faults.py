@@ -84,6 +84,21 @@ def test_chance_is_repeatable_and_about_as_likely_as_asked() -> None:
     assert 250 < sum(hits(1)) < 350
 
 
+def test_a_carrier_takes_no_time_unless_it_is_some_way_off() -> None:
+    here, away = CarrierDelays(), CarrierDelays.realistic()
+    assert (here.notice_close_ms, here.webhook_ms, here.connect_ms) == (0, 0, 0)
+    assert min(away.notice_close_ms, away.webhook_ms, away.connect_ms) >= 100
+    assert max(away.notice_close_ms, away.webhook_ms, away.connect_ms) <= 300
+
+
+def test_a_fault_strikes_each_webhook_and_any_stream_unless_it_says_which() -> None:
+    faults = CarrierFaults([LoseWebhook(), BreakStream(1.0)])
+    assert [len(faults.hitting("redirect")) for _ in range(100)] == [1] * 100
+    broken = faults.breaking("two")
+    assert broken == BreakStream(1.0, None, abruptly=True)
+    assert faults.breaking("two") is None
+
+
 def test_faults_may_be_added_while_calls_go_on() -> None:
     faults = CarrierFaults()
     assert faults.hitting("redirect") == []

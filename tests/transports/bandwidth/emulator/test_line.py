@@ -25,6 +25,13 @@ def test_loss_comes_in_bursts_of_the_length_and_share_asked_for() -> None:
     assert sum(lost) / bursts == pytest.approx(4, rel=0.1)
 
 
+def test_lost_packets_come_three_in_a_row_unless_somebody_says_otherwise() -> None:
+    loss = BurstLoss(Line(loss=0.05))
+    lost = [loss.lost() for _ in range(200_000)]
+    bursts = sum(1 for before, now in pairwise(lost) if now and not before)
+    assert sum(lost) / bursts == pytest.approx(3, rel=0.1)
+
+
 def test_a_line_without_loss_loses_nothing() -> None:
     loss = BurstLoss(Line())
     assert not any(loss.lost() for _ in range(1_000))

@@ -40,6 +40,15 @@ def test_a_session_opens_with_its_whole_configuration(talk: Talk) -> None:
     }
 
 
+def test_an_account_is_never_short_of_anything(talk: Talk) -> None:
+    talk.say("hello")
+    limits = cast("list[dict[str, float]]", talk.events[-1]["rate_limits"])
+    assert [limit["name"] for limit in limits] == ["requests", "tokens"]
+    for limit in limits:
+        assert limit["limit"] / 2 < limit["remaining"] < limit["limit"]
+        assert 0 < limit["reset_seconds"] < 1
+
+
 class TestUpdate:
     def test_only_what_is_present_changes(self, talk: Talk) -> None:
         talk.update(
