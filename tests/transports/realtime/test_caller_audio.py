@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from callpipe.transports.audio.formats import PCM_24K, PCMA_8K, PCMU_8K, AudioFormat
+from callpipe.transports.audio.formats import PCM_24K, PCMA_8K, PCMU_8K, AudioFormat, Encoding
 from callpipe.transports.audio.g711 import encode_alaw, encode_mulaw
 from callpipe.transports.frames import EncodedAudio
 from callpipe.transports.realtime.caller_audio import CallerAudio, loudness
@@ -132,6 +132,26 @@ def test_pcm_comes_back_in_its_format_and_as_good_as_a_telephone_has_it() -> Non
     error = told[delay:].astype(float) - spoken[:-delay]
     assert np.sqrt(np.mean(error[480:] ** 2)) < 0.03 * 8_000 / math.sqrt(2)
     assert sum(map(len, audio._packets)) == 8_000, "kept as the telephone carries it"  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize(
+    "audio_format",
+    [
+        PCMA_8K,
+        AudioFormat(Encoding.PCM, 11_025),
+        AudioFormat(Encoding.PCM, 24_000, channels=2),
+        AudioFormat(Encoding.PCMU, 24_000),
+    ],
+)
+def test_audio_that_no_model_takes_on_a_telephone_is_kept_as_it_is(audio_format: AudioFormat) -> None:
+    audio = CallerAudio(detects_turns=True)
+    packets = [EncodedAudio(audio=bytes([number]) * 480, audio_format=audio_format) for number in range(3)]
+    for one in packets:
+        audio.hold(one)
+
+    assert [(one.audio, one.audio_format) for one in audio.restart()] == [
+        (one.audio, audio_format) for one in packets
+    ]
 
 
 def tone(amplitude: float, ms: int = 20) -> bytes:
