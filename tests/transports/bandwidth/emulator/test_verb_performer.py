@@ -39,6 +39,7 @@ TRANSFER = (
         ({HUMAN: TransferTarget()}, "hangup", 7),
         ({HUMAN: TransferTarget(after_s=3, talks_s=20)}, "hangup", 23),
         ({HUMAN: TransferTarget(after_s=4), DESK: TransferTarget(after_s=1, talks_s=2)}, "hangup", 3),
+        ({HUMAN: TransferTarget(after_s=10, talks_s=1)}, "hangup", 11),
         ({HUMAN: TransferTarget(after_s=11)}, "timeout", 10),
         ({}, "timeout", 10),
         ({HUMAN: TransferTarget(1, "busy"), DESK: TransferTarget(2, "rejected")}, "rejected", 2),
