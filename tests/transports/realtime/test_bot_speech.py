@@ -214,6 +214,13 @@ def test_a_lost_session_leaves_the_words_whose_audio_came(bot: Bot) -> None:
     assert bot.speech.lost(1.2) == []
 
 
+def test_an_item_that_goes_on_keeps_no_other_from_being_closed(bot: Bot) -> None:
+    bot.say(500, 1.0, "a")
+    bot.say(500, 1.0, "b")
+    bot.speech.completed("b")
+    assert [each.item_id for each in bot.speech.settle(2.0) if isinstance(each, BotTurnFrame)] == ["b"]
+
+
 def test_a_playout_that_finished_closes_what_is_complete(bot: Bot) -> None:
     bot.say(500, 1.0, "a")
     bot.say(500, 1.0, "b")
