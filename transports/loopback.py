@@ -59,8 +59,8 @@ class LoopbackSocket:
 
     def send(self, message: bytes | str) -> None:
         """Send a text message; see `WebSocket.send`."""
-        if self._closed is not None or self._hung_up:
-            raise self._closed or SocketClosedError(1006)
+        if self._closed is not None:
+            raise self._closed
         self._deliver(message.decode() if isinstance(message, bytes) else message)
 
     def send_binary(self, message: bytes) -> None:

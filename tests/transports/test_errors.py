@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from callpipe.transports.errors import (
     CallpipeError,
     Fault,
@@ -42,10 +44,7 @@ def test_where_an_error_was_raised_is_told_without_its_words() -> None:
     def fails() -> None:
         raise LookupError("what the caller said")
 
-    try:
+    with pytest.raises(LookupError) as raised:
         fails()
-    except LookupError as failure:
-        told = where(failure)
-        line = fails.__code__.co_firstlineno + 1
-    assert told == f"LookupError at {__file__}:{line}"
+    assert where(raised.value) == f"LookupError at {__file__}:{fails.__code__.co_firstlineno + 1}"
     assert where(KeyError("secret")) == "KeyError"

@@ -76,19 +76,19 @@ def test_caller_audio_that_found_no_room_is_told_once(serve: Serve) -> None:
     assert not any(isinstance(one, ModelFaultFrame) for one in server.opens())
 
 
-@pytest.mark.parametrize(
-    ("busy", "between"),
-    [
-        (lambda server: None, True),
-        (lambda server: server.caller_speaks(), False),
-        (lambda server: (server.caller_speaks(), server.caller_stops()), False),
-        (lambda server: server.begins(), False),
-        (lambda server: (server.begins(), server.spoken("a", 200), server.ends()), False),
-        (lambda server: server.says("input_audio_buffer.committed"), False),
-        (lambda server: hears(server, LOUD, 20), False),
-        (lambda server: server.loses(), False),
-    ],
-)
+BUSY: list[tuple[Callable[[Server], object], bool]] = [
+    (lambda server: None, True),
+    (lambda server: server.caller_speaks(), False),
+    (lambda server: (server.caller_speaks(), server.caller_stops()), False),
+    (lambda server: server.begins(), False),
+    (lambda server: (server.begins(), server.spoken("a", 200), server.ends()), False),
+    (lambda server: server.says("input_audio_buffer.committed"), False),
+    (lambda server: hears(server, LOUD, 20), False),
+    (lambda server: server.loses(), False),
+]
+
+
+@pytest.mark.parametrize(("busy", "between"), BUSY)
 def test_a_session_can_be_left_between_turns(
     serve: Serve, busy: Callable[[Server], object], between: bool
 ) -> None:

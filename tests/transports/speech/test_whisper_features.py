@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ def as_published(samples: NDArray[np.float32], frames: int) -> NDArray[np.float6
     def hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel - 15) / 27))
 
-    corners = hertz(np.linspace(0, 15 + 27 * np.log(8) / np.log(6.4), 82))
+    corners = hertz(np.linspace(0, 15 + 27 * math.log(8) / math.log(6.4), 82))
     spectrum = np.arange(201) * 40.0
     bands = np.array(
         [
@@ -87,11 +88,19 @@ def tokens(text: str) -> list[int]:
     return [ord(letter) for letter in text]
 
 
+def _storage(_module: str) -> Any:
+    """Stands for the package that keeps features for the model."""
+
+    def as_it_is(array: object) -> object:
+        return array
+
+    return SimpleNamespace(StorageView=SimpleNamespace(from_array=as_it_is))
+
+
 def heard(monkeypatch: pytest.MonkeyPatch, recognizer: Recognizer, seconds: float) -> str:
     whisper = whisper_ear._Whisper(recognizer, Letters(), [1, 2])  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(whisper_ear, "_whisper", lambda: whisper)
-    views = SimpleNamespace(StorageView=SimpleNamespace(from_array=lambda array: array))  # pyright: ignore[reportUnknownLambdaType]
-    monkeypatch.setattr(whisper_ear, "import_extra", lambda _name: views)  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr(whisper_ear, "import_extra", _storage)
     return WhisperEar().hear(b"\x00\x10" * int(seconds * SECOND), SECOND)
 
 
