@@ -24,6 +24,7 @@ from .script import (
     Silence,
     WaitForBot,
     WaitForHangUp,
+    WaitingStep,
     step_name,
 )
 from .sightings import Sightings
@@ -251,7 +252,7 @@ class Performance:
         for _ in range(round(duration_ms / PTIME_MS)):
             yield SILENT_PACKET
 
-    def _wait(self, happened: Callable[[], bool], step: WaitForBot | CutIn | WaitForHangUp) -> Iterator[bytes]:
+    def _wait(self, happened: Callable[[], bool], step: WaitingStep) -> Iterator[bytes]:
         began_ms = self._listener.heard_ms
         while not happened():
             if self._listener.heard_ms >= max(began_ms, self._cut_off_ms) + step.deadline_s * 1000:

@@ -49,34 +49,38 @@ class Play(Step):
     file: Path
 
 
-class WaitForBot(Step):
-    """Waits until the bot has spoken and then been quiet for a while.
+class WaitingStep(Step):
+    """Waits for something that the bot does.
 
     Attributes:
-        quiet_ms: For how long it has to be quiet.
         deadline_s: When the caller gives up.
         again_after_s: For how long nobody speaks until the caller says their last words again; never when None.
     """
 
-    quiet_ms: float = Field(default=700, gt=0)
     deadline_s: float = Field(default=15, gt=0)
     again_after_s: float | None = Field(default=None, gt=0)
 
 
-class CutIn(Step):
+class WaitForBot(WaitingStep):
+    """Waits until the bot has spoken and then been quiet for a while.
+
+    Attributes:
+        quiet_ms: For how long it has to be quiet.
+    """
+
+    quiet_ms: float = Field(default=700, gt=0)
+
+
+class CutIn(WaitingStep):
     """Waits until the bot has been speaking for a while, and then speaks over it.
 
     Attributes:
         after_ms: For how long the bot has to have spoken.
         say: What is said then.
-        deadline_s: When the caller gives up.
-        again_after_s: For how long nobody speaks until the caller says their last words again; never when None.
     """
 
     after_ms: float = Field(ge=0)
     say: str = Field(min_length=1, repr=False)
-    deadline_s: float = Field(default=15, gt=0)
-    again_after_s: float | None = Field(default=None, gt=0)
 
 
 class Silence(Step):
@@ -126,16 +130,10 @@ class Expect(Step):
         return self
 
 
-class WaitForHangUp(Step):
-    """Waits until the bot hangs up.
-
-    Attributes:
-        deadline_s: When the caller gives up.
-        again_after_s: For how long nobody speaks until the caller says their last words again; never when None.
-    """
+class WaitForHangUp(WaitingStep):
+    """Waits until the bot hangs up."""
 
     deadline_s: float = Field(default=30, gt=0)
-    again_after_s: float | None = Field(default=None, gt=0)
 
 
 class HangUp(Step):
