@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
-from callpipe.transports.audio.formats import PCM_24K
 from callpipe.transports.call_events import BargeInFrame, BotTurnFrame, CallerTurnFrame, ModelFaultFrame
 from callpipe.transports.conversation_events import EndAskedFrame
-from callpipe.transports.frames import EncodedAudio, ToolCallFrame
-from callpipe.transports.realtime.happenings import CallOver, Happening, SessionGone, SilenceToCover
-from callpipe.transports.realtime.opening import Opened
+from callpipe.transports.frames import ToolCallFrame
+from callpipe.transports.realtime.happenings import CallOver, SessionGone, SilenceToCover
 from callpipe.transports.realtime.session import RealtimeSession
 from callpipe.transports.realtime.settings import RealtimeSettings, ServerVad
 from callpipe.transports.restored import BotWords, CallerWords, Restored, ToolRun
 from callpipe.transports.steering import HoldFrame
 
+from .session_parts import LOUD, PHRASE, QUIET, hears, kinds, opened
+
 if TYPE_CHECKING:
     from .conftest import Serve, Server
-
-PHRASE = EncodedAudio(audio=bytes(PCM_24K.size(1_000)), audio_format=PCM_24K)
-LOUD = EncodedAudio(audio=b"\x00\x10" * 480, audio_format=PCM_24K)
-QUIET = EncodedAudio(audio=bytes(960), audio_format=PCM_24K)
-
-
-def kinds(happened: Sequence[Happening]) -> list[str]:
-    return [type(one).__name__ for one in happened]
-
-
-def hears(server: Server, packet: EncodedAudio, ms: int) -> None:
-    for _ in range(ms // 20):
-        server.session.caller_audio(packet, server.now)
-
-
-def opened() -> Opened:
-    return Opened("m", asked_for="m")
 
 
 # From one session to the next.

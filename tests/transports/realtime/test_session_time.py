@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
-from callpipe.transports.audio.formats import PCM_24K
 from callpipe.transports.conversation_events import BotSpeakingFrame
-from callpipe.transports.frames import EncodedAudio
-from callpipe.transports.realtime.happenings import CallOver, Happening, SessionGone
-from callpipe.transports.realtime.opening import Opened
+from callpipe.transports.realtime.happenings import CallOver, SessionGone
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.steering import EndWhenHeardFrame, MuteCallerFrame, UnmuteCallerFrame
 
+from .session_parts import LOUD, QUIET, hears, kinds
+
 if TYPE_CHECKING:
-    from .conftest import Serve, Server
-
-PHRASE = EncodedAudio(audio=bytes(PCM_24K.size(1_000)), audio_format=PCM_24K)
-LOUD = EncodedAudio(audio=b"\x00\x10" * 480, audio_format=PCM_24K)
-QUIET = EncodedAudio(audio=bytes(960), audio_format=PCM_24K)
-
-
-def kinds(happened: Sequence[Happening]) -> list[str]:
-    return [type(one).__name__ for one in happened]
-
-
-def hears(server: Server, packet: EncodedAudio, ms: int) -> None:
-    for _ in range(ms // 20):
-        server.session.caller_audio(packet, server.now)
-
-
-def opened() -> Opened:
-    return Opened("m", asked_for="m")
+    from .conftest import Serve
 
 
 def test_a_turn_that_is_not_answered_for_3_s_is_answered_by_request(serve: Serve) -> None:
