@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Literal
 
 from .errors import AdmissionError
@@ -241,9 +242,9 @@ class OngoingCalls:
     def end(self, call_id: str) -> OngoingCall | None:
         """Forget a call that is over; its tokens die with it, its webhooks' credentials after `LATE_S`."""
         now = self._clock()
-        for late_id, (ended_at, _) in list(self._over.items()):
-            if now - ended_at > LATE_S:
-                del self._over[late_id]
+        oldest_first = list(takewhile(lambda one: now - one[1][0] > LATE_S, self._over.items()))
+        for late_id, _ in oldest_first:
+            del self._over[late_id]
         call = self._calls.pop(call_id, None)
         if call is not None:
             self._over[call_id] = (now, call)
@@ -281,11 +282,10 @@ class OngoingCalls:
 
     def knows_webhook(self, call_id: str, username: str, password: str) -> Generation | None:
         """Return the generation whose webhook credentials these are, or None when they are nobody's."""
-        call, generation = self._generation(username)
-        if call is None and call_id in self._over:
-            call = self._over[call_id][1]
-            generation = _numbered(call, username)
-        if call is None or generation is None or call.call_id != call_id:
+        _, over = self._over.get(call_id, (0.0, None))
+        call = self._calls.get(call_id, over)
+        generation = None if call is None else _numbered(call, username)
+        if generation is None:
             return None
         right = secrets.compare_digest(generation.webhook_password.encode(), password.encode())
         return generation if right else None

@@ -85,9 +85,9 @@ class ModelConversation:
             happened = self._session.moved(self._link.move(), now)
             self.send()
             self._pipeline.run_beside(self.tell(happened))
-        if now >= self._looks_again_at and not self._ended:
+        if now >= self._looks_again_at:
             self._looks_again_at = now + LOOK_AGAIN_S
-            self._alarm.set(self._next_due(now))
+            self._set_alarm(now)
 
     def send(self) -> None:
         """Send what the session has to say."""
@@ -106,8 +106,7 @@ class ModelConversation:
                 )
             else:
                 await self._pipeline.push_happening(happening)
-        if not self._ended:
-            self._alarm.set(self._next_due(self._clock()))
+        self._set_alarm(self._clock())
 
     def end(self) -> None:
         """The call ends: close the socket, wait for nothing more."""
@@ -156,6 +155,10 @@ class ModelConversation:
 
     # Time.
 
+    def _set_alarm(self, now: float) -> None:
+        if not self._ended:
+            self._alarm.set(self._next_due(now))
+
     def _next_due(self, now: float) -> float | None:
         dues = [
             self._session.next_due(now),
@@ -170,7 +173,6 @@ class ModelConversation:
         self._link.watch(owing=self._session.waits_for_server)
         if happened:
             self._pipeline.run_beside(self.tell(happened))
-            return
-        self.send()
-        if not self._ended:
-            self._alarm.set(self._next_due(now))
+        else:
+            self.send()
+            self._set_alarm(now)

@@ -48,8 +48,8 @@ class CallerAudio:
         self._kept_ms = 0.0
         self._speaking = False
 
-    def hold(self, packet: EncodedAudio) -> float:
-        """Keep a packet, and drop the oldest for it when there is no room; return its milliseconds.
+    def hold(self, packet: EncodedAudio) -> None:
+        """Keep a packet, and drop the oldest for it when there is no room.
 
         Raises:
             ValueError: Its payload is not base64.
@@ -69,7 +69,6 @@ class CallerAudio:
         while self._kept_ms > MAX_HELD_MS:
             self._drop_oldest()
             self.dropped += 1
-        return duration_ms
 
     def _begin(self, audio_format: AudioFormat) -> None:
         """Keep audio of a session's format from now on; there is one such format in a call."""

@@ -75,11 +75,8 @@ class Listening:
         heard = self._gate.let_through(packet)
         if heard is None:
             return None
-        duration_ms = self._handover.audio.hold(heard)
-        if not ready:
-            return None
-        self._times.appended(duration_ms, now)
-        return append_audio(heard.payload)
+        self._handover.audio.hold(heard)
+        return self.append(heard, now) if ready else None
 
     def append(self, packet: EncodedAudio, now: float) -> bytes:
         """Return the client event that lets the model hear a packet that is kept."""
