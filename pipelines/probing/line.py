@@ -131,7 +131,7 @@ class ProbedStream:
             message = parse(text)
             if not isinstance(message, MediaMessage) or message.track not in self._arrivals:
                 return
-            audio = message.encoded().audio
+            audio = message.audio
         except MalformedMessageError:
             return
         now = self._clock()

@@ -34,6 +34,11 @@ def encode_mulaw(pcm: bytes) -> bytes:
     return audioop.lin2ulaw(pcm, 2)
 
 
+def root_mean_square(pcm: bytes) -> int:
+    """Return how loud PCM is: the root mean square of its samples, of which the last may be cut off."""
+    return audioop.rms(pcm[: len(pcm) // 2 * 2], 2)
+
+
 def decode_alaw(audio: bytes) -> bytes:
     """Return the PCM of A-law audio, two bytes for each code."""
     return audioop.alaw2lin(audio, 2)

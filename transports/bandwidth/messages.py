@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..audio.formats import PCM_8K, PCM_16K, PCM_24K, PCMU_8K, AudioFormat
-from ..encoded_audio import EncodedAudio, decode_base64
 from .errors import MalformedMessageError, PlayoutFormatError, PlayoutPayloadError
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -71,27 +70,13 @@ class MediaMessage(msgspec.Struct, frozen=True, gc=False, tag_field="eventType",
 
     Attributes:
         track: ``inbound`` or ``outbound``.
-        payload: PCMU in base64; `encoded` checks it.
+        audio: PCMU, which crosses the wire in base64.
         sequence: The packet's place in the stream, counted by the carrier; None when it does not count.
     """
 
     track: str
-    payload: str
+    audio: bytes = msgspec.field(name="payload")
     sequence: int | None = msgspec.field(name="sequenceNumber", default=None)
-
-    def encoded(self) -> EncodedAudio:
-        """Return the audio. Decoding it is the cheapest check, and whoever records needs it decoded.
-
-        Raises:
-            MalformedMessageError: The payload is empty or not base64.
-        """
-        try:
-            audio = decode_base64(self.payload)
-        except ValueError:
-            audio = b""
-        if not audio:
-            raise MalformedMessageError("malformed", "the payload is empty or not base64")
-        return EncodedAudio(payload=self.payload, audio=audio)
 
     def __repr__(self) -> str:
         return f"MediaMessage(track={self.track!r}, sequence={self.sequence})"
@@ -179,7 +164,11 @@ def parse(message: str | bytes) -> Message:
         parsed = _decode(message)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise _explained(message) from None
-    return parsed if type(parsed) is MediaMessage else parsed.message()
+    if type(parsed) is not MediaMessage:
+        return parsed.message()
+    if not parsed.audio:
+        raise MalformedMessageError("malformed", "a media message without audio")
+    return parsed
 
 
 def is_base64(payload: str) -> bool:
@@ -200,7 +189,10 @@ def _explained(message: str) -> MalformedMessageError:
         return MalformedMessageError("malformed", "not JSON")
     if event_type not in ("start", "media", "stop"):
         return MalformedMessageError("unknown", "an eventType that is not start, media or stop")
-    return MalformedMessageError("malformed", f"a {event_type} message without its fields, or of wrong types")
+    wrong = "without its fields, or of wrong types"
+    if event_type == "media":
+        wrong += ", or with a payload that is not base64"
+    return MalformedMessageError("malformed", f"a {event_type} message {wrong}")
 
 
 def _play_audio_before_payload(content_type: str) -> bytes:

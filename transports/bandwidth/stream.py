@@ -6,6 +6,7 @@ from pipecat.frames.frames import Frame
 
 from ..audio.formats import PCMU_8K
 from ..call_events import CarrierFaultFrame, MediaStartedFrame, MediaStoppedFrame
+from ..encoded_audio import EncodedAudio
 from ..frames import InputEncodedAudioFrame
 from .errors import MalformedMessageError
 from .messages import MediaMessage, StartMessage, parse
@@ -96,13 +97,13 @@ class MediaStream:
         return self.stopped("stop", now)
 
     def _packet(self, message: MediaMessage, now: float) -> InputEncodedAudioFrame | None:
-        encoded = message.encoded()
         if not self._started or self._stopped:
             return self._out_of_order("media without a running stream", now)
         if message.track != INBOUND:
             self._ignored += 1
             return None
-        size = encoded.size
+        audio = message.audio
+        size = len(audio)
         sequence = message.sequence
         expected = self._expected
         if sequence is not None:
@@ -115,7 +116,7 @@ class MediaStream:
         self._packets += 1
         position = self.position
         self.position = position + size
-        return InputEncodedAudioFrame(encoded, position, now)
+        return InputEncodedAudioFrame(EncodedAudio(audio=audio), position, now)
 
     def _is_late(self, sequence: int, expected: int, size: int, now: float) -> bool:
         """Note a packet out of sequence; False when it is to be heard."""

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..call_events import TurnLatencyFrame
-
-MAX_REMEMBERED_MS = 30_000.0
-"""Caller audio whose arrival is remembered: the server tells of a turn after its end."""
-
-PIECE_MS = 100.0
-"""Packets that come in time are remembered together, up to this length: that is a fifth of the memory."""
-
-JITTER_MS = 5.0
-"""A packet that is off by more does not come in time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,42 +24,15 @@ class AnswerTimes:
     that ended it. What it counts is mapped to when that audio came in from the carrier.
 
     Args:
+        came_at: Says when the audio at a place on the server's time line, in ms, came in, in s.
         silence_ms: The silence that the server includes in the end of a turn.
     """
 
-    def __init__(self, silence_ms: float) -> None:
+    def __init__(self, came_at: Callable[[float], float | None], silence_ms: float) -> None:
+        self._came_at = came_at
         self._silence_ms = silence_ms
-        # Start and end of each piece in ms, and when it came in s: three numbers after three.
-        self._pieces = array("d")
-        self._piece_start_ms = 0.0
-        self._appended_ms = 0.0
-        self._came_at = -math.inf
         self._stopped: tuple[float, float, str] | None = None
         self._answer: _Answer | None = None
-
-    def opened(self) -> None:
-        """Note a new session: the server counts from zero."""
-        del self._pieces[:]
-        self._piece_start_ms = self._appended_ms = 0.0
-        self._came_at = -math.inf
-
-    def appended(self, duration_ms: float, now: float) -> None:
-        """Note caller audio that is sent to the server and came in until `now`, a burst piece after piece."""
-        end_ms = self._appended_ms + duration_ms
-        elapsed_ms = (now - self._came_at) * 1000
-        in_time = -JITTER_MS < elapsed_ms - duration_ms < JITTER_MS
-        if elapsed_ms and not (in_time and end_ms - self._piece_start_ms <= PIECE_MS):
-            self._begin_piece()
-        self._appended_ms = end_ms
-        self._came_at = now
-
-    def _begin_piece(self) -> None:
-        """Remember the piece that the packets so far make, and begin another."""
-        if self._appended_ms > self._piece_start_ms:
-            self._pieces.extend((self._piece_start_ms, self._appended_ms, self._came_at))
-        self._piece_start_ms = self._appended_ms
-        if self._pieces and self._pieces[1] < self._appended_ms - MAX_REMEMBERED_MS:
-            del self._pieces[:3]
 
     def caller_started(self) -> list[TurnLatencyFrame]:
         """Note that the caller speaks; return what is known of the answer before."""
@@ -78,7 +41,7 @@ class AnswerTimes:
 
     def caller_stopped(self, audio_end_ms: float | None, now: float) -> None:
         """Note the server's word that the caller has stopped, and where in the audio their turn ended."""
-        heard_at = None if audio_end_ms is None else self._came_in_at(audio_end_ms - self._silence_ms)
+        heard_at = None if audio_end_ms is None else self._came_at(audio_end_ms - self._silence_ms)
         if heard_at is None:
             self._stopped = (now, now, "notice")
         else:
@@ -106,20 +69,6 @@ class AnswerTimes:
         """Return what is known of an answer of which the transport has told nothing."""
         answer, self._answer = self._answer, None
         return [] if answer is None else [_told(answer, None, None)]
-
-    def _came_in_at(self, audio_ms: float) -> float | None:
-        """Return when the audio at a place on the server's time line came in, in s."""
-        if not self._appended_ms:
-            return None
-        if audio_ms >= self._piece_start_ms:
-            return (
-                None if audio_ms > self._appended_ms else self._came_at - (self._appended_ms - audio_ms) / 1000
-            )
-        for first in range(len(self._pieces) - 3, -1, -3):
-            start_ms, end_ms, at = self._pieces[first : first + 3]
-            if start_ms <= audio_ms <= end_ms:
-                return at - (end_ms - audio_ms) / 1000
-        return None
 
 
 def _told(answer: _Answer, wire_ms: float | None, heard_ms: float | None) -> TurnLatencyFrame:

@@ -5,16 +5,15 @@ It is kept as the telephone carries it, 8 kHz in mu-law, which is a sixth of a s
 
 from __future__ import annotations
 
-import math
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from ..audio.formats import PCMU_8K, AudioFormat, Encoding
-from ..audio.g711 import decode_alaw, decode_mulaw, encode_mulaw
+from ..audio.g711 import decode_alaw, decode_mulaw, encode_mulaw, root_mean_square
 from ..audio.resampler import SAMPLE_RATES, StreamResampler
-from ..frames import EncodedAudio
+from ..encoded_audio import EncodedAudio
+from .arrivals import Arrivals
 
 MAX_HELD_MS = 30_000.0
 """Caller audio that is kept; the oldest is dropped beyond it."""
@@ -22,8 +21,14 @@ MAX_HELD_MS = 30_000.0
 LEAD_MS = 2_000.0
 """What is kept of a silent caller: the server tells of speech later than it begins."""
 
-QUIET = 400.0
+QUIET = 400
 """The loudness (root mean square of 16-bit samples) below which nobody speaks: -38 dB of full scale."""
+
+PACKETS_AT_A_TIME = 5
+"""Packets that are put down together: five at a time cost half as much as one by one."""
+
+PIECE_MS = 100.0
+"""How much of it a new session is sent in one message."""
 
 
 class CallerAudio:
@@ -32,92 +37,79 @@ class CallerAudio:
     The server counts milliseconds of all audio that it was sent; a new session counts from 0.
 
     Args:
+        audio_format: Of every packet.
         detects_turns: The server tells where turns begin and end.
 
     Attributes:
-        dropped: Packets that found no room.
+        dropped_ms: Audio that found no room.
     """
 
-    def __init__(self, *, detects_turns: bool) -> None:
-        self.dropped = 0
-        self._detects_turns = detects_turns
-        # Bytes alone, and one format: a packet as an object would cost as much again, and garbage collections.
-        self._packets: deque[bytes] = deque()
-        self._format = self._kept_format = PCMU_8K
-        self._ends_ms = 0.0
-        self._kept_ms = 0.0
-        self._speaking = False
-
-    def hold(self, packet: EncodedAudio) -> None:
-        """Keep a packet, and drop the oldest for it when there is no room.
-
-        Raises:
-            ValueError: Its payload is not base64.
-        """
-        audio = packet.audio
-        audio_format = packet.audio_format
-        duration_ms = kept_ms = audio_format.duration_ms(len(audio))
-        if audio_format is not self._kept_format:
-            if audio_format not in (self._format, self._kept_format):
-                self._begin(audio_format)
-            if audio_format != self._kept_format:
-                audio = _every_nth(audio, audio_format.sample_rate // self._kept_format.sample_rate)
-                kept_ms = self._kept_format.duration_ms(len(audio))
-        self._ends_ms += duration_ms
-        self._kept_ms += kept_ms
-        self._packets.append(audio)
-        while self._kept_ms > MAX_HELD_MS:
-            self._drop_oldest()
-            self.dropped += 1
-
-    def _begin(self, audio_format: AudioFormat) -> None:
-        """Keep audio of a session's format from now on; there is one such format in a call."""
-        self._packets.clear()
-        self._kept_ms = 0.0
+    def __init__(self, audio_format: AudioFormat, *, detects_turns: bool) -> None:
+        self.dropped_ms = 0.0
         self._format = audio_format
         self._kept_format = PCMU_8K if _can_be_told_in_8_khz(audio_format) else audio_format
+        self._detects_turns = detects_turns
+        self._new: list[tuple[EncodedAudio, float]] = []
+        self._kept = bytearray()
+        self._ends_ms = 0.0
+        self._arrivals = Arrivals()
+        self._speaking = False
+
+    def hold(self, packet: EncodedAudio, now: float) -> None:
+        """Keep a packet that came in just now; the oldest audio is dropped when there is no room."""
+        self._new.append((packet, now))
+        if len(self._new) >= PACKETS_AT_A_TIME:
+            self._put_down()
+
+    def came_at(self, audio_ms: float) -> float | None:
+        """Return when the audio at a place on the server's time line came in, in s; None for unknown."""
+        self._put_down()
+        return self._arrivals.came_at(audio_ms)
 
     def heard_of(self) -> None:
         """Note a sign of life of the server's: had the caller begun to speak before, it would have told."""
         if self._detects_turns and not self._speaking:
+            self._put_down()
             self._forget(self._ends_ms - LEAD_MS)
 
     def started(self, audio_start_ms: float | None) -> None:
         """Note where the caller's utterance begins."""
+        self._put_down()
         self._speaking = True
         if audio_start_ms is not None:
             self._forget(audio_start_ms)
 
-    def ended(self, audio_end_ms: float | None = None) -> list[EncodedAudio]:
+    def ended(self, audio_end_ms: float | None = None) -> EncodedAudio:
         """Note where a turn ends, None for here; return its audio, which is not kept here any more.
 
         It is as it was kept; `given` turns it into what a session takes.
         """
+        self._put_down()
         self._speaking = False
         turn = self._forget(self._ends_ms if audio_end_ms is None else audio_end_ms)
-        return [EncodedAudio(audio=audio, audio_format=self._kept_format) for audio in turn]
+        return EncodedAudio(audio=turn, audio_format=self._kept_format)
 
     def clear(self) -> None:
         """Forget everything."""
+        self._put_down()
         self._speaking = False
-        self._packets.clear()
-        self._kept_ms = 0.0
+        self._kept.clear()
 
-    def put_back(self, turn: list[EncodedAudio]) -> None:
+    def put_back(self, turn: EncodedAudio) -> None:
         """Keep a turn's audio again, before what is kept now."""
-        later = self._kept()
-        self.clear()
-        for packet in [*turn, *later]:
-            self.hold(packet)
+        self._put_down()
+        self._kept[:0] = turn.audio
+        self._make_room()
 
-    def restart(self) -> Iterator[EncodedAudio]:
-        """Give out what a new session has to be sent, in order; it stays kept."""
-        kept = self._kept()
-        self.clear()
-        self._ends_ms = 0.0
-        for packet, given in zip(kept, self.given(kept), strict=True):
-            self.hold(packet)
-            yield given
+    def restart(self, now: float) -> list[EncodedAudio]:
+        """Return what a new session has to be sent at once, in order; it stays kept."""
+        self._put_down()
+        self._speaking = False
+        self._ends_ms = self._kept_format.duration_ms(len(self._kept))
+        self._arrivals.restart()
+        if self._kept:
+            self._arrivals.came(self._ends_ms, now)
+        return [EncodedAudio(audio=piece, audio_format=self._format) for piece in self._pieces(self._kept)]
 
     def is_quiet(self, duration_ms: float) -> bool:
         """Whether the last so many milliseconds were kept, and hold no speech."""
@@ -129,41 +121,57 @@ class CallerAudio:
         newest = self._newest(duration_ms)
         return newest is not None and loudness(newest, self._kept_format) >= QUIET
 
-    def _newest(self, duration_ms: float) -> bytes | None:
-        newest: list[bytes] = []
-        missing = self._kept_format.size(duration_ms)
-        for audio in reversed(self._packets):
-            if missing <= 0:
-                break
-            newest.append(audio)
-            missing -= len(audio)
-        return b"".join(reversed(newest)) if missing <= 0 else None
+    def given(self, turn: EncodedAudio) -> EncodedAudio:
+        """Return a turn's audio that was kept in the session's format."""
+        if self._kept_format == self._format:
+            return turn
+        return EncodedAudio(audio=b"".join(self._pieces(turn.audio)), audio_format=self._format)
 
-    def _forget(self, until_ms: float) -> list[bytes]:
-        forgotten: list[bytes] = []
-        # A packet belongs to where most of it lies.
-        while self._packets and self._middle_of_oldest_ms() < until_ms:
-            forgotten.append(self._drop_oldest())
+    def _put_down(self) -> None:
+        """Keep what has come since the last time."""
+        if not self._new:
+            return
+        new, self._new = self._new, []
+        came_ms = [self._format.duration_ms(packet.size) for packet, _ in new]
+        self._ends_ms += sum(came_ms)
+        if self._arrivals.is_in_time(sum(came_ms), new[-1][1]):
+            self._arrivals.came(sum(came_ms), new[-1][1])
+        else:
+            for duration_ms, (_, now) in zip(came_ms, new, strict=True):
+                self._arrivals.came(duration_ms, now)
+        audio = b"".join([packet.audio for packet, _ in new])
+        if self._kept_format != self._format:
+            audio = _every_nth(audio, self._format.sample_rate // self._kept_format.sample_rate)
+        self._kept += audio
+        self._make_room()
+
+    def _make_room(self) -> None:
+        excess = len(self._kept) - self._kept_format.size(MAX_HELD_MS)
+        if excess > 0:
+            del self._kept[:excess]
+            self.dropped_ms += self._kept_format.duration_ms(excess)
+
+    def _newest(self, duration_ms: float) -> bytes | None:
+        self._put_down()
+        size = self._kept_format.size(duration_ms)
+        return bytes(self._kept[-size:]) if 0 < size <= len(self._kept) else None
+
+    def _forget(self, until_ms: float) -> bytes:
+        """Forget what lies before a place on the server's time line; return it."""
+        starts_ms = self._ends_ms - self._kept_format.duration_ms(len(self._kept))
+        size = self._kept_format.size(max(0.0, until_ms - starts_ms))
+        forgotten = bytes(self._kept[:size])
+        del self._kept[:size]
         return forgotten
 
-    def _middle_of_oldest_ms(self) -> float:
-        return self._ends_ms - self._kept_ms + self._kept_format.duration_ms(len(self._packets[0])) / 2
-
-    def _drop_oldest(self) -> bytes:
-        audio = self._packets.popleft()
-        self._kept_ms -= self._kept_format.duration_ms(len(audio))
-        return audio
-
-    def given(self, packets: Sequence[EncodedAudio]) -> Sequence[EncodedAudio]:
-        """Return packets that were kept in the session's format."""
+    def _pieces(self, kept: bytes | bytearray) -> Iterator[bytes]:
+        """Give what was kept as the session takes it."""
+        size = self._kept_format.size(PIECE_MS)
+        pieces = (bytes(kept[begin : begin + size]) for begin in range(0, len(kept), size))
         if self._kept_format == self._format:
-            return packets
+            return pieces
         up = StreamResampler(self._kept_format.sample_rate, self._format.sample_rate)
-        pcm = [up.resample(decode_mulaw(packet.audio)) for packet in packets]
-        return [EncodedAudio(audio=audio, audio_format=self._format) for audio in pcm]
-
-    def _kept(self) -> list[EncodedAudio]:
-        return [EncodedAudio(audio=audio, audio_format=self._kept_format) for audio in self._packets]
+        return (up.resample(decode_mulaw(piece)) for piece in pieces)
 
 
 def _can_be_told_in_8_khz(audio_format: AudioFormat) -> bool:
@@ -177,17 +185,12 @@ def _every_nth(pcm: bytes, n: int) -> bytes:
     return encode_mulaw(np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2")[::n].tobytes())
 
 
-def loudness(audio: bytes, audio_format: AudioFormat) -> float:
+def loudness(audio: bytes, audio_format: AudioFormat) -> int:
     """Return the root mean square of the samples of some audio, as if they had 16 bits; 0 for none."""
-    samples = np.frombuffer(_linear(audio, audio_format.encoding), "<i2").astype(np.float32)
-    return math.sqrt(np.dot(samples, samples) / len(samples)) if len(samples) else 0.0
-
-
-def _linear(audio: bytes, encoding: Encoding) -> bytes:
-    match encoding:
+    match audio_format.encoding:
         case Encoding.PCMU:
-            return decode_mulaw(audio)
+            return root_mean_square(decode_mulaw(audio))
         case Encoding.PCMA:
-            return decode_alaw(audio)
+            return root_mean_square(decode_alaw(audio))
         case Encoding.PCM:
-            return audio[: len(audio) // 2 * 2]
+            return root_mean_square(audio)

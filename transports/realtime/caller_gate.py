@@ -24,11 +24,14 @@ class CallerGate:
         self.held = False
         self.opens_when_heard = False
 
-    def let_through(self, packet: EncodedAudio) -> EncodedAudio | None:
-        """Return what the model is sent in place of a packet."""
-        if self.held:
-            return None
-        return silence(packet.audio_format, packet.size) if self.muted else packet
+    @property
+    def open(self) -> bool:
+        """Whether the model is sent what the caller says."""
+        return not self.muted and not self.held
+
+    def instead_of(self, packet: EncodedAudio) -> EncodedAudio | None:
+        """Return what the model is sent in place of a packet while the gate is not open."""
+        return None if self.held else silence(packet.audio_format, packet.size)
 
     def mute(self) -> None:
         """Let the model hear silence."""

@@ -6,6 +6,7 @@ package.
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,13 +14,13 @@ import msgspec
 
 from .events import ToolSchema
 
-_APPEND = b'{"type":"input_audio_buffer.append","audio":'
+_APPEND = b'{"type":"input_audio_buffer.append","audio":"'
 _encode = msgspec.json.Encoder().encode
 
 
-def append_audio(payload: str) -> bytes:
-    """Caller audio, base64 in the session's input format. Sent 50 times a second, hence the template."""
-    return _APPEND + _encode(payload) + b"}"
+def append_audio(audio: bytes) -> bytes:
+    """Caller audio in the session's input format. Sent 50 times a second, hence the template."""
+    return _APPEND + b2a_base64(audio, newline=False) + b'"}'
 
 
 CLEAR_INPUT = b'{"type":"input_audio_buffer.clear"}'

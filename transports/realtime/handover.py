@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ..audio.formats import AudioFormat
 from ..call_events import BotTurnFrame
 from ..frames import EncodedAudio, ToolCallFrame
 from .bot_speech import BotSpeech
@@ -37,6 +38,7 @@ class Handover:
         dialogue: Responses and tool calls.
         speech: The bot's speech.
         caller: Who has the word.
+        audio_format: The session's.
         detects_turns: The server tells where the caller's turns begin and end.
         holding_phrase: What covers a silence; None covers none.
 
@@ -51,10 +53,11 @@ class Handover:
         speech: BotSpeech,
         caller: CallerSpeech,
         *,
+        audio_format: AudioFormat,
         detects_turns: bool,
         holding_phrase: EncodedAudio | None = None,
     ) -> None:
-        self.audio = CallerAudio(detects_turns=detects_turns)
+        self.audio = CallerAudio(audio_format, detects_turns=detects_turns)
         self.history = History(self.audio.given)
         self._dialogue = dialogue
         self._speech = speech

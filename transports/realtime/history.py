@@ -6,7 +6,7 @@ stopped, an item of the bot's from its first audio on, a tool call, its output, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..call_events import BotTurnFrame
@@ -37,12 +37,7 @@ class CallerSaid:
 
     item_id: str
     text: str | None = field(default=None, repr=False)
-    audio: Sequence[EncodedAudio] = field(default=(), repr=False)
-
-    @property
-    def audio_ms(self) -> float:
-        """How much audio is kept."""
-        return sum(packet.duration_ms for packet in self.audio)
+    audio: EncodedAudio | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -80,21 +75,18 @@ class _Told:
 Entry = CallerSaid | BotSaid | ToolCallFrame | ToolAnswered | AuthorTold
 
 
-Packets = Sequence[EncodedAudio]
-
-
-def _as_they_are(packets: Packets) -> Packets:
-    return packets
+def _as_it_is(turn: EncodedAudio) -> EncodedAudio:
+    return turn
 
 
 class History:
     """The entries, and what the present session was told of them.
 
     Args:
-        given: Turns packets of a turn's audio, as they were kept, into what a session takes.
+        given: Turns a turn's audio, as it was kept, into what a session takes.
     """
 
-    def __init__(self, given: Callable[[Packets], Packets] = _as_they_are) -> None:
+    def __init__(self, given: Callable[[EncodedAudio], EncodedAudio] = _as_it_is) -> None:
         self._given = given
         self._entries: list[Entry] = []
         self._bots: dict[str, BotSaid] = {}
@@ -108,17 +100,17 @@ class History:
 
     # What happens on the call.
 
-    def caller_spoke(self, item_id: str, audio: Sequence[EncodedAudio] = ()) -> None:
+    def caller_spoke(self, item_id: str, audio: EncodedAudio | None = None) -> None:
         """Note a turn of the caller's."""
         if self._caller(item_id) is None:
-            self._add(CallerSaid(item_id, audio=audio))
+            self._add(CallerSaid(item_id, audio=audio if audio is not None and audio.size else None))
             self._forget_audio()
 
     def caller_said(self, item_id: str, text: str) -> None:
         """Note a turn's transcript."""
         turn = self._caller(item_id)
         if turn is not None:
-            turn.text, turn.audio = text, ()
+            turn.text, turn.audio = text, None
 
     def bot_began(self, item_id: str) -> None:
         """Note the first audio of an item."""
@@ -169,9 +161,8 @@ class History:
             match entry:
                 case CallerSaid(text="") | AuthorTold(text=""):
                     continue
-                case CallerSaid(text=None, audio=audio) if audio:
-                    sound = EncodedAudio(audio=b"".join(packet.audio for packet in self._given(audio)))
-                    yield add_spoken_message(sound.payload, entry_id)
+                case CallerSaid(text=None, audio=EncodedAudio() as audio):
+                    yield add_spoken_message(self._given(audio).payload, entry_id)
                 case CallerSaid(text=text):
                     yield add_message("user", text or INAUDIBLE, entry_id)
                 case BotSaid(item_id=item_id, heard=heard):
@@ -216,10 +207,10 @@ class History:
     def _forget_audio(self) -> None:
         kept_ms = 0.0
         for entry in reversed(self._entries):
-            if isinstance(entry, CallerSaid) and entry.audio:
-                kept_ms += entry.audio_ms
+            if isinstance(entry, CallerSaid) and entry.audio is not None:
+                kept_ms += entry.audio.duration_ms
                 if kept_ms > MAX_AUDIO_MS:
-                    entry.audio = ()
+                    entry.audio = None
 
     def _id(self) -> str:
         self._ids += 1

@@ -56,7 +56,7 @@ class Listening:
         self._interrupt = interrupt
         self._gate = gate
         self._by_hand = by_hand
-        self._uncommitted: deque[list[EncodedAudio]] = deque()
+        self._uncommitted: deque[EncodedAudio] = deque()
         self._untold = 0
         self.reactions: Reactions = {
             events.SpeechStarted: self._started,
@@ -72,16 +72,11 @@ class Listening:
         Returns:
             The client event that lets the model hear it; None when nothing is to be heard, or nobody is ready.
         """
-        heard = self._gate.let_through(packet)
+        heard = packet if self._gate.open else self._gate.instead_of(packet)
         if heard is None:
             return None
-        self._handover.audio.hold(heard)
-        return self.append(heard, now) if ready else None
-
-    def append(self, packet: EncodedAudio, now: float) -> bytes:
-        """Return the client event that lets the model hear a packet that is kept."""
-        self._times.appended(packet.duration_ms, now)
-        return append_audio(packet.payload)
+        self._handover.audio.hold(heard, now)
+        return append_audio(heard.audio) if ready else None
 
     @property
     def expects_word(self) -> bool:
@@ -105,7 +100,7 @@ class Listening:
         """Note that there is no server to confirm a turn: the next session is told it as it sounded."""
         turns: list[Happening] = []
         for audio in self._uncommitted:
-            if audio:
+            if audio.size:
                 self._untold += 1
                 item_id = f"turn_{self._untold}"
                 self._handover.history.caller_spoke(item_id, audio)

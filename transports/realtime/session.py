@@ -77,14 +77,16 @@ class RealtimeSession:
         if greeting:
             self._dialogue.responses.want_first(Wish(greet_with(greeting), greeting))
         self._steering = Steering(self._dialogue, self._caller, self.outbox)
-        self._times = AnswerTimes(vad.silence_duration_ms if isinstance(vad, ServerVad) else 0.0)
         self._handover = Handover(
             self._dialogue,
             self._speech,
             self._caller,
+            audio_format=settings.audio_format,
             detects_turns=vad is not None,
             holding_phrase=holding_phrase,
         )
+        silence_ms = vad.silence_duration_ms if isinstance(vad, ServerVad) else 0.0
+        self._times = AnswerTimes(self._handover.audio.came_at, silence_ms)
         self._listening = Listening(
             self._caller,
             self._turns,
@@ -143,17 +145,16 @@ class RealtimeSession:
         self._gone = False
         self._answering.model = opened.model
         self._answering.retries.reset()
-        self._times.opened()
         set_up = self.set_up(opened.asked_for)
         if set_up != opened.set_up:
             self.outbox.append(set_up)
         self.outbox += self._handover.replay(now)
         happened = self._proceed(now)
         audio = self._handover.audio
-        self.outbox += [self._listening.append(packet, now) for packet in audio.restart()]
-        lost = f"{audio.dropped} packets of caller audio found no room before the session was ready"
-        fault = self.faults.report("caller_audio_dropped", lost, now) if audio.dropped else []
-        audio.dropped = 0
+        self.outbox += [client_events.append_audio(piece.audio) for piece in audio.restart(now)]
+        lost = f"{audio.dropped_ms:,.0f} ms of the caller's audio found no room before the session was ready"
+        fault = self.faults.report("caller_audio_dropped", lost, now) if audio.dropped_ms else []
+        audio.dropped_ms = 0.0
         return [SessionReadyFrame(now, opened.model, opened.connect_ms, opened.socket_ms), *fault, *happened]
 
     def line_began(self, now: float) -> list[Happening]:

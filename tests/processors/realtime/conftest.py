@@ -114,6 +114,11 @@ class Model:
         """What was received since the newest socket was opened."""
         return self.received[self._opened_at :]
 
+    def heard_since_opened(self) -> bytes:
+        """The caller's audio that was received since then."""
+        appended = (event for event in self.since_opened() if event["type"] == "input_audio_buffer.append")
+        return b"".join(base64.b64decode(event["audio"]) for event in appended)
+
     def falls_silent(self) -> None:
         """Answer nothing any more on the newest socket."""
         self._silent = True

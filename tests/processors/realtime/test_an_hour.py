@@ -75,7 +75,9 @@ class Tapped:
     def send(self, message: bytes | str) -> None:
         event = json.loads(message)
         if event["type"] == "input_audio_buffer.append":
-            self._numbers.append(number_of(base64.b64decode(event["audio"])))
+            audio = base64.b64decode(event["audio"])
+            packets = (audio[place : place + PACKET_BYTES] for place in range(0, len(audio), PACKET_BYTES))
+            self._numbers.extend(map(number_of, packets))
         self._socket.send(message)
 
 

@@ -1,5 +1,6 @@
 """Messages of the media socket, by golden packets and by what may be wrong with them."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -62,19 +63,12 @@ def test_start_takes_the_stream_id_for_a_name_and_no_params_for_none() -> None:
     ],
 )
 def test_media(name: str, track: str, sequence: int | None) -> None:
-    assert parse(packet(name)) == MediaMessage(track=track, payload=payload(), sequence=sequence)
+    assert parse(packet(name)) == MediaMessage(track, base64.b64decode(payload()), sequence)
 
 
 def test_stop_with_and_without_metadata() -> None:
     assert parse(packet("stop")) == StopMessage("c-93d6f3c0-be5c-4c0a-8f2a-1", "s-2b6f", "bot.1")
     assert parse('{"eventType":"stop"}') == StopMessage()
-
-
-def read(message: str | bytes) -> None:
-    """Read a message with its audio, as a media stream does."""
-    parsed = parse(message)
-    if isinstance(parsed, MediaMessage):
-        assert parsed.encoded().payload == parsed.payload
 
 
 MEDIA: dict[str, Any] = {"eventType": "media", "track": "inbound", "payload": "////"}
@@ -116,7 +110,7 @@ MEDIA: dict[str, Any] = {"eventType": "media", "track": "inbound", "payload": "/
 )
 def test_a_wrong_message_is_told_by_its_kind_and_never_repeated(kind: str, message: str | bytes) -> None:
     with pytest.raises(MalformedMessageError) as caught:
-        read(message)
+        parse(message)
     assert caught.value.kind == kind
     assert "secret" not in str(caught.value)
     assert caught.value.fault == "carrier"
@@ -128,7 +122,7 @@ def test_no_content_is_in_a_repr() -> None:
 
 
 def test_unknown_fields_are_passed_over() -> None:
-    assert parse(json.dumps(MEDIA | {"chunk": {"deep": [1, None]}})) == MediaMessage("inbound", "////")
+    assert parse(json.dumps(MEDIA | {"chunk": {"deep": [1, None]}})) == MediaMessage("inbound", b"\xff\xff\xff")
 
 
 @pytest.mark.parametrize(

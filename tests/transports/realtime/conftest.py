@@ -88,6 +88,14 @@ class Server:
     def sent_types(self) -> list[str]:
         return [message["type"] for message in self.sent()]
 
+    def sent_audio(self) -> bytes:
+        """The caller's audio that is sent."""
+        appended = [event for event in self.sent() if event["type"] == "input_audio_buffer.append"]
+        return b"".join(base64.b64decode(event["audio"]) for event in appended)
+
+    def sent_audio_ms(self) -> float:
+        return self.settings.audio_format.duration_ms(len(self.sent_audio()))
+
     def audio(
         self, item_id: str = "item_bot_1", ms: float = 200, response_id: str = "resp_1"
     ) -> Sequence[Happening]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -17,19 +18,47 @@ LEAD_MS = 2_000.0
 MAX_HELD_MS = 30_000.0
 
 
-def packet(number: int = 0) -> EncodedAudio:
-    return EncodedAudio(audio=number.to_bytes(2) * 80)
+def packet(number: int = 0, ms: int = 20) -> EncodedAudio:
+    return EncodedAudio(audio=number.to_bytes(2) * (4 * ms))
+
+
+def keeper(audio_format: AudioFormat = PCMU_8K, *, detects_turns: bool = True) -> CallerAudio:
+    return CallerAudio(audio_format, detects_turns=detects_turns)
+
+
+def hold(audio: CallerAudio, packets: Iterable[EncodedAudio], begin_at: float = 0.0) -> None:
+    now = begin_at
+    for one in packets:
+        now += one.duration_ms / 1000
+        audio.hold(one, now)
 
 
 def held(count: int, *, detects_turns: bool = True) -> CallerAudio:
-    audio = CallerAudio(detects_turns=detects_turns)
-    for number in range(count):
-        audio.hold(packet(number))
+    audio = keeper(detects_turns=detects_turns)
+    hold(audio, map(packet, range(count)))
     return audio
 
 
-def numbers(packets: list[EncodedAudio]) -> list[int]:
-    return [int.from_bytes(one.audio[:2]) for one in packets]
+def restarted(audio: CallerAudio) -> EncodedAudio:
+    """What a new session is sent, as one."""
+    pieces = audio.restart(0.0)
+    assert all(piece.duration_ms <= 100 for piece in pieces)
+    return EncodedAudio(
+        audio=b"".join(piece.audio for piece in pieces),
+        audio_format=pieces[0].audio_format if pieces else PCMU_8K,
+    )
+
+
+def numbers(audio: EncodedAudio) -> list[int]:
+    """The numbers of the packets that make the audio."""
+    samples = audio.audio
+    return [int.from_bytes(samples[place : place + 2]) for place in range(0, len(samples), 160)]
+
+
+@pytest.mark.parametrize("count", [50, 51, 52, 53, 54, 55])
+def test_every_packet_is_there_whenever_it_is_asked_for(count: int) -> None:
+    assert numbers(held(count).ended()) == list(range(count))
+    assert numbers(restarted(held(count))) == list(range(count))
 
 
 def test_an_utterance_is_kept_from_its_start() -> None:
@@ -37,7 +66,7 @@ def test_an_utterance_is_kept_from_its_start() -> None:
     audio.started(1_000)
     audio.heard_of()
 
-    assert numbers(list(audio.restart())) == list(range(50, 100))
+    assert numbers(restarted(audio)) == list(range(50, 100))
 
 
 def test_a_turns_audio_is_given_out_and_kept_no_more() -> None:
@@ -47,91 +76,131 @@ def test_a_turns_audio_is_given_out_and_kept_no_more() -> None:
     turn = audio.ended(1_600)
 
     assert numbers(turn) == list(range(50, 80))
-    assert numbers(list(audio.restart())) == list(range(80, 100))
+    assert numbers(restarted(audio)) == list(range(80, 100))
 
 
-def test_a_packet_belongs_to_where_most_of_it_lies() -> None:
+def test_a_turn_ends_to_the_sample() -> None:
     audio = held(10)
     audio.started(0)
 
-    assert numbers(audio.ended(109)) == [0, 1, 2, 3, 4]
-    assert numbers(audio.ended(131)) == [5, 6]
+    assert audio.ended(109.125).size == 873
+    assert audio.ended(131).size == 175
+    assert audio.ended(131).size == audio.ended(20).size == 0
 
 
-@pytest.mark.parametrize(("ends_ms", "count"), [(29, 0), (31, 1), (69, 1), (71, 2)])
-def test_packets_may_be_of_any_length(ends_ms: float, count: int) -> None:
-    audio = CallerAudio(detects_turns=True)
-    for ms in (60, 20, 20):
-        audio.hold(EncodedAudio(audio=bytes(8 * ms)))
+def test_packets_may_be_of_any_length() -> None:
+    audio = keeper()
+    hold(audio, [packet(ms=60), packet(ms=20), packet(ms=20)])
 
-    assert len(audio.ended(ends_ms)) == count
+    assert audio.ended(70).duration_ms == 70
+    assert audio.ended().duration_ms == 30
 
 
-def test_half_a_sample_at_the_end_of_a_packet_is_left_out() -> None:
+def test_half_a_sample_is_left_out() -> None:
     pcm = tone(8_000, ms=30) + b"\x01"
-    audio = CallerAudio(detects_turns=True)
-    audio.hold(EncodedAudio(audio=pcm, audio_format=PCM_24K))
+    audio = keeper(PCM_24K)
+    audio.hold(EncodedAudio(audio=pcm, audio_format=PCM_24K), 0.0)
 
     assert loudness(pcm, PCM_24K) == loudness(pcm[:-1], PCM_24K)
-    assert [one.size for one in audio.restart()] == [480]
+    assert restarted(audio).size == 480
 
 
 def test_of_a_silent_caller_a_little_is_kept_when_the_server_gives_a_sign_of_life() -> None:
     audio = held(200)
     audio.heard_of()
 
-    assert len(list(audio.restart())) == LEAD_MS / 20
+    assert restarted(audio).duration_ms == LEAD_MS
 
 
 def test_without_turn_detection_all_is_kept_until_a_turn_is_made_by_hand() -> None:
     audio = held(200, detects_turns=False)
     audio.heard_of()
-    assert len(audio.ended()) == 200
+    assert audio.ended().duration_ms == 4_000
 
-    assert list(audio.restart()) == []
+    assert audio.restart(0.0) == []
+
+
+def test_a_turn_that_the_server_does_not_take_belongs_to_the_next() -> None:
+    audio = held(10, detects_turns=False)
+    first = audio.ended()
+    hold(audio, map(packet, range(10, 13)))
+
+    audio.put_back(first)
+
+    assert numbers(audio.ended()) == list(range(13))
 
 
 def test_a_new_session_counts_from_zero() -> None:
     audio = held(100)
     audio.started(1_000)
-    list(audio.restart())
-    for number in range(100, 110):
-        audio.hold(packet(number))
+    audio.restart(2.0)
+    hold(audio, map(packet, range(100, 110)))
 
     audio.started(980)
 
     assert numbers(audio.ended(1_100)) == list(range(99, 105))
 
 
-def test_memory_is_bounded_and_what_is_dropped_is_counted() -> None:
-    audio = held(int(MAX_HELD_MS / 20) + 7)
+def test_it_is_known_when_the_audio_came_in() -> None:
+    audio = held(100)
+    assert audio.came_at(1_234.0) == pytest.approx(1.234)
+    assert audio.came_at(2_001.0) is None
 
-    assert audio.dropped == 7
-    assert numbers(list(audio.restart()))[0] == 7
+    hold(audio, map(packet, range(3)), begin_at=5.0)  # after a pause, and not put down yet
+    assert audio.came_at(2_030.0) == pytest.approx(5.03)
+
+    audio.hold(packet(), 9.0)
+    audio.hold(packet(), 9.1)
+    assert audio.came_at(2_079.0) == pytest.approx(8.999)
+
+    audio.started(1_000)
+    audio.restart(20.0)
+    assert audio.came_at(600.0) == pytest.approx(20.0 - 0.5)
+
+
+def test_memory_is_bounded_and_what_is_dropped_is_counted() -> None:
+    audio = held(int(MAX_HELD_MS / 20) + 5)
+
+    assert audio.dropped_ms == 100
+    assert numbers(restarted(audio))[0] == 5
+
+    full = audio.ended()
+    hold(audio, [packet()])
+    audio.put_back(full)
+    assert audio.dropped_ms == 120
 
 
 def test_what_is_cleared_is_not_kept() -> None:
-    audio = held(10)
+    audio = held(13)
     audio.clear()
 
-    assert list(audio.restart()) == []
+    assert audio.restart(0.0) == []
+
+
+def test_what_is_cleared_counts_on_the_servers_time_line() -> None:
+    audio = held(13)
+    audio.clear()
+    hold(audio, map(packet, range(13, 20)))
+
+    assert numbers(audio.ended(300)) == [13, 14]
 
 
 def test_pcm_comes_back_in_its_format_and_as_good_as_a_telephone_has_it() -> None:
-    audio = CallerAudio(detects_turns=True)
+    audio = keeper(PCM_24K)
     spoken = (8_000 * np.sin(np.arange(24_000) / 6)).astype("<i2")  # a second of 637 Hz
-    for start in range(0, 24_000, 480):
-        pcm = spoken[start : start + 480].tobytes()
-        audio.hold(EncodedAudio(audio=pcm, audio_format=PCM_24K))
+    pcm = [spoken[start : start + 480].tobytes() for start in range(0, 24_000, 480)]
+    hold(audio, (EncodedAudio(audio=one, audio_format=PCM_24K) for one in pcm))
 
-    packets = list(audio.restart())
+    sent = restarted(audio)
 
-    assert {(one.audio_format, one.size) for one in packets} == {(PCM_24K, 960)}
-    told = np.frombuffer(b"".join(one.audio for one in packets), "<i2")
+    assert (sent.audio_format, sent.duration_ms) == (PCM_24K, 1_000)
+    told = np.frombuffer(sent.audio, "<i2")
     delay = 48  # of the filter
     error = told[delay:].astype(float) - spoken[:-delay]
     assert np.sqrt(np.mean(error[480:] ** 2)) < 0.03 * 8_000 / math.sqrt(2)
-    assert sum(map(len, audio._packets)) == 8_000, "kept as the telephone carries it"  # pyright: ignore[reportPrivateUsage]
+    kept = audio.ended()
+    assert (kept.size, kept.audio_format) == (8_000, PCMU_8K), "kept as the telephone carries it"
+    assert audio.given(kept).audio == sent.audio
 
 
 @pytest.mark.parametrize(
@@ -144,14 +213,15 @@ def test_pcm_comes_back_in_its_format_and_as_good_as_a_telephone_has_it() -> Non
     ],
 )
 def test_audio_that_no_model_takes_on_a_telephone_is_kept_as_it_is(audio_format: AudioFormat) -> None:
-    audio = CallerAudio(detects_turns=True)
+    audio = keeper(audio_format)
     packets = [EncodedAudio(audio=bytes([number]) * 480, audio_format=audio_format) for number in range(3)]
-    for one in packets:
-        audio.hold(one)
+    hold(audio, packets)
 
-    assert [(one.audio, one.audio_format) for one in audio.restart()] == [
-        (one.audio, audio_format) for one in packets
-    ]
+    sent = restarted(audio)
+
+    assert (sent.audio, sent.audio_format) == (b"".join(one.audio for one in packets), audio_format)
+    turn = audio.ended()
+    assert audio.given(turn) is turn
 
 
 def tone(amplitude: float, ms: int = 20) -> bytes:
@@ -170,18 +240,18 @@ def test_loudness_is_the_same_in_every_encoding(audio_format: AudioFormat, encod
 
 
 def test_a_line_is_quiet_when_nobody_has_spoken_for_long_enough() -> None:
-    audio = CallerAudio(detects_turns=True)
+    audio = keeper()
     speech = EncodedAudio(audio=encode_mulaw(tone(8_000)))
     hiss = EncodedAudio(audio=encode_mulaw(tone(100)))
     for _ in range(24):
-        audio.hold(hiss)
+        audio.hold(hiss, 0.0)
     assert not audio.is_quiet(500)
-    audio.hold(hiss)
+    audio.hold(hiss, 0.0)
     assert audio.is_quiet(500)
 
-    audio.hold(speech)
+    audio.hold(speech, 0.0)
     for _ in range(20):
-        audio.hold(hiss)
+        audio.hold(hiss, 0.0)
 
     assert not audio.is_quiet(500)
     assert audio.is_quiet(400)

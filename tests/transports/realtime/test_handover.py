@@ -37,7 +37,12 @@ class Call:
         self.speech = BotSpeech(PCMU_8K, self.outbox, Pace())
         self.caller = CallerSpeech(answered_by_server=True)
         self.handover = Handover(
-            self.dialogue, self.speech, self.caller, detects_turns=True, holding_phrase=phrase
+            self.dialogue,
+            self.speech,
+            self.caller,
+            audio_format=PCMU_8K,
+            detects_turns=True,
+            holding_phrase=phrase,
         )
 
     def begins(self, wish: Wish | None = None) -> None:
@@ -58,7 +63,7 @@ class Call:
 
     def hears(self, packet: bytes, count: int = 100) -> None:
         for _ in range(count):
-            self.handover.audio.hold(EncodedAudio(audio=packet))
+            self.handover.audio.hold(EncodedAudio(audio=packet), 0.0)
 
     def owed(self) -> Wish | None:
         return self.handover.owed("Be brief.")

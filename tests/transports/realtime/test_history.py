@@ -46,7 +46,7 @@ def test_everything_is_told_in_its_order_as_what_it_is() -> None:
     history.author_told("The caller is a guest.")
     history.bot_began("b1")
     history.bot_said(heard("b1", "Good morning."))
-    history.caller_spoke("c1", [audio()])
+    history.caller_spoke("c1", audio())
     history.tool_called(ToolCallFrame("call_1", "look_up", '{"key":1}'))
     history.caller_said("c1", "What is the price?")
     history.tool_answered("call_1", '{"euros":80}')
@@ -75,7 +75,7 @@ def test_everything_is_told_in_its_order_as_what_it_is() -> None:
 
 def test_a_turn_without_a_transcript_is_told_as_audio() -> None:
     history = History()
-    history.caller_spoke("c1", [audio(20), audio(20)])
+    history.caller_spoke("c1", audio(40))
 
     (item,) = replayed(history)
 
@@ -87,7 +87,7 @@ def test_what_was_not_heard_or_said_is_not_told() -> None:
     history.bot_began("b1")
     history.bot_said(heard("b1", ""))
     history.bot_began("b2")
-    history.caller_spoke("c1", [audio()])
+    history.caller_spoke("c1", audio())
     history.caller_said("c1", "")
 
     assert replayed(history) == []
@@ -111,7 +111,7 @@ def test_an_output_without_its_call_is_not_told() -> None:
 def test_a_turn_of_which_nothing_is_left_is_told_as_such() -> None:
     history = History()
     for number in range(3):
-        history.caller_spoke(f"c{number}", [audio(MAX_AUDIO_MS / 2)])
+        history.caller_spoke(f"c{number}", audio(MAX_AUDIO_MS / 2))
 
     assert [text for _, text in brief(replayed(history))][:1] == ["[inaudible]"]
     assert sum("base64" in text for _, text in brief(replayed(history))) == 2
@@ -119,7 +119,7 @@ def test_a_turn_of_which_nothing_is_left_is_told_as_such() -> None:
 
 def test_a_turn_that_is_told_twice_is_one() -> None:
     history = History()
-    history.caller_spoke("c1", [audio()])
+    history.caller_spoke("c1", audio())
     history.caller_spoke("c1")
 
     assert len(replayed(history)) == 1
@@ -127,7 +127,7 @@ def test_a_turn_that_is_told_twice_is_one() -> None:
 
 def test_an_item_that_is_cut_after_it_was_told_is_told_again_as_it_was_heard() -> None:
     history = History()
-    history.caller_spoke("c1", [audio()])
+    history.caller_spoke("c1", audio())
     history.bot_began("b1")
     history.bot_began("b2")
     first, second, third = replayed(history, b1="one two three", b2="four five")
@@ -178,7 +178,7 @@ def test_content_stays_out_of_what_entries_show() -> None:
     history = History()
     history.author_told("my secret")
     history.tool_answered("call_1", "my secret")
-    history.caller_spoke("c1", [audio()])
+    history.caller_spoke("c1", audio())
     history.caller_said("c1", "my secret")
     shown: list[str] = [repr(vars(history))]
 

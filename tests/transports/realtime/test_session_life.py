@@ -47,7 +47,7 @@ def test_what_the_caller_says_between_sessions_is_told_the_next(serve: Serve) ->
     assert server.sent() == []
 
     server.opens()
-    assert server.sent_types() == ["response.create", *["input_audio_buffer.append"] * 2]
+    assert server.sent_types() == ["response.create", "input_audio_buffer.append"]
 
 
 def test_caller_audio_that_found_no_room_is_told_once(serve: Serve) -> None:
@@ -82,16 +82,16 @@ def test_a_session_can_be_left_between_turns(
     assert server.session.between_turns(server.now) is between
 
 
-@pytest.mark.parametrize(("vad", "kept"), [(ServerVad(), 0), (None, 30)])
+@pytest.mark.parametrize(("vad", "kept_ms"), [(ServerVad(), 0), (None, 600)])
 def test_a_session_that_was_left_between_turns_has_heard_all(
-    serve: Serve, vad: ServerVad | None, kept: int
+    serve: Serve, vad: ServerVad | None, kept_ms: int
 ) -> None:
     server = serve(RealtimeSettings(turn_detection=vad))
     hears(server, QUIET, 600)
     server.sent()
     server.session.moved(opened(), server.now)
 
-    assert server.sent_types().count("input_audio_buffer.append") == kept
+    assert server.sent_audio_ms() == kept_ms
 
 
 def test_a_session_that_is_left_in_a_turn_gives_it_to_the_next(serve: Serve) -> None:
@@ -101,7 +101,7 @@ def test_a_session_that_is_left_in_a_turn_gives_it_to_the_next(serve: Serve) -> 
     server.sent()
     server.session.moved(opened(), server.now)
 
-    assert server.sent_types().count("input_audio_buffer.append") == 30
+    assert server.sent_audio_ms() == 600
 
 
 def test_of_a_held_caller_nothing_is_told_the_next_session(serve: Serve) -> None:
@@ -195,7 +195,7 @@ def test_a_turn_too_short_to_be_one_belongs_to_the_next(serve: Serve) -> None:
     server.loses()
     server.opens()
 
-    assert server.sent_types().count("input_audio_buffer.append") == 2
+    assert server.sent_audio_ms() == 40
 
 
 def test_a_server_that_finds_turns_is_told_of_none(serve: Serve) -> None:

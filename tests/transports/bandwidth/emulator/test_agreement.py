@@ -40,7 +40,7 @@ def test_the_transport_reads_the_carriers_messages() -> None:
     media = messages.parse(media_messages.media_message("inbound", b"\x01\x02", 3))
     assert isinstance(media, messages.MediaMessage)
     assert (media.track, media.sequence) == ("inbound", 3)
-    assert base64.b64decode(media.payload) == b"\x01\x02"
+    assert media.audio == b"\x01\x02"
     stop = messages.parse(media_messages.stop_message(description))
     assert isinstance(stop, messages.StopMessage)
     assert stop.stream_id == "s-1"
