@@ -212,11 +212,10 @@ def test_other_rates_are_refused(from_rate: int, to_rate: int, wrong: int) -> No
     assert refused.value.fault is Fault.BOT_AUTHOR
 
 
-@pytest.mark.figures
 @pairs
-def test_20_ms_take_no_memory_but_the_result(from_rate: int, to_rate: int) -> None:
+def test_60_ms_take_no_memory_but_the_result(from_rate: int, to_rate: int) -> None:
     resampler = StreamResampler(from_rate, to_rate)
-    pcm = noise(from_rate // 50)
+    pcm = noise(from_rate * 60 // 1000)
     resampler.resample(pcm)
     tracemalloc.start()
     resampler.resample(pcm)
@@ -225,5 +224,6 @@ def test_20_ms_take_no_memory_but_the_result(from_rate: int, to_rate: int) -> No
     made = resampler.resample(pcm)
     peak = tracemalloc.get_traced_memory()[1] - before
     tracemalloc.stop()
-    # The arrays that look at the work space are some hundred bytes; 20 ms of floats would be 1,280 or more.
-    assert peak - len(made) < 1_000
+    # The arrays that look at the work space are some hundred bytes, and what measures coverage takes a thousand
+    # more; 60 ms of floats would be 3,840 or more.
+    assert peak - len(made) < 2_500
