@@ -70,5 +70,14 @@ def test_a_line_in_time_takes_a_fifth_of_the_memory() -> None:
     assert len(arrivals._pieces) / 3 <= MAX_REMEMBERED_MS / 100 + 2  # pyright: ignore[reportPrivateUsage]
 
 
+def test_the_end_of_a_burst_is_remembered_as_long_as_any_other_place() -> None:
+    arrivals = Arrivals()
+    for _ in range(500):
+        arrivals.came(20.0, 50.0)
+    talk_on(arrivals, int(MAX_REMEMBERED_MS / 20) - 50, 50.0)
+
+    assert arrivals.came_at(9_500.0) == pytest.approx(49.5)
+
+
 def test_a_place_older_than_what_is_remembered_is_not_guessed() -> None:
     assert talking(packets=int(MAX_REMEMBERED_MS / 20) + 500).came_at(100.0) is None

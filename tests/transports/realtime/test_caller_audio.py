@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
@@ -107,6 +107,24 @@ def test_half_a_sample_is_left_out() -> None:
 
 def test_of_a_silent_caller_a_little_is_kept_when_the_server_gives_a_sign_of_life() -> None:
     audio = held(200)
+    audio.heard_of()
+
+    assert restarted(audio).duration_ms == LEAD_MS
+
+
+OVER: list[Callable[[CallerAudio], object]] = [
+    lambda audio: audio.ended(),
+    lambda audio: audio.clear(),
+    lambda audio: audio.restart(0.0),
+]
+
+
+@pytest.mark.parametrize("over", OVER, ids=["ended", "cleared", "told to another session"])
+def test_a_caller_is_silent_when_their_turn_is_over(over: Callable[[CallerAudio], object]) -> None:
+    audio = held(10)
+    audio.started(0)
+    over(audio)
+    hold(audio, map(packet, range(200)))
     audio.heard_of()
 
     assert restarted(audio).duration_ms == LEAD_MS

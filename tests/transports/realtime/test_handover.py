@@ -180,6 +180,17 @@ def test_a_caller_who_spoke_while_nobody_listened_is_answered_when_they_are_done
     assert call.cover(now + LOOK_AGAIN_S)
 
 
+def test_a_caller_who_pauses_in_the_middle_of_a_turn_is_left_to_go_on(call: Call) -> None:
+    call.handover.lost("Be brief.", 1.0)
+    now = 1.0 + COVERED_AFTER_S
+    call.hears(LOUD)
+    assert not call.cover(now)
+    call.hears(QUIET, 30)
+    assert not call.cover(now + LOOK_AGAIN_S)
+    call.hears(QUIET, 10)
+    assert call.cover(now + 2 * LOOK_AGAIN_S)
+
+
 def test_a_caller_who_was_in_the_middle_of_a_turn_is_answered_by_the_next_session(call: Call) -> None:
     call.caller.started()
     call.handover.lost("Be brief.", 1.0)
@@ -194,6 +205,21 @@ def test_a_caller_who_was_silent_is_owed_no_answer(call: Call) -> None:
     call.handover.lost("Be brief.", 1.0)
     call.handover.replay(2.0)
     assert call.caller.answer_due is None
+    assert call.dialogue.responses.idle
+
+
+def test_a_caller_whose_turn_was_not_answered_yet_is_owed_an_answer(call: Call) -> None:
+    call.caller.answer_due = 2.0
+    call.handover.lost("Be brief.", 1.0)
+    assert call.dialogue.responses.wanted
+
+
+def test_a_new_turn_takes_nothing_from_the_answer_that_is_being_given(call: Call) -> None:
+    call.begins(DICTATED)
+    call.caller.answer_due = 2.0
+    call.handover.lost("Be brief.", 1.0)
+    asked = json.loads(call.dialogue.responses.ask(3.0) or b"")
+    assert asked["response"]["instructions"] == DICTATED.instructions
 
 
 def told(messages: list[bytes]) -> list[Any]:

@@ -39,6 +39,16 @@ def test_the_nearest_key_is_named_at_any_depth(given: dict[str, object], nearest
         RealtimeSettings.model_validate(given)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{"instructions": 4711}, {"speed": 4711}, {"transcription": {"prompt": 4711}}, {"instruction": 4711}],
+)
+def test_what_was_given_is_not_in_the_refusal(given: dict[str, object]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        RealtimeSettings.model_validate(given)
+    assert "4711" not in str(refused.value)
+
+
 def test_without_a_near_key_the_known_ones_are_named() -> None:
     with pytest.raises(ValidationError, match="known are retention_ratio, post_instructions_tokens"):
         RetentionRatio.model_validate({"xyz": 1})
