@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import pytest
+
 from callpipe.transports.realtime.emulator.client_items import Hear
 from callpipe.transports.realtime.emulator.server_events import ServerEvent
 from callpipe.transports.realtime.emulator.session import Abandon
@@ -36,6 +38,16 @@ class TestResponses:
         assert whole["transcript"]
         assert part == {"type": "audio", "transcript": whole["transcript"]}
 
+    def test_an_item_has_one_part_and_each_event_says_where_it_belongs(self, talk: Talk) -> None:
+        response = talk.respond()
+        for text in ("one", "two"):
+            talk.take(response.begin_speech(text, 100))
+            talk.take(response.speech(text, bytes(4_800)) + response.end_message())
+        parts = [event for event in talk.events if "content_index" in event]
+        assert {event["content_index"] for event in parts} == {0}
+        items = {event["item_id"]: event["output_index"] for event in parts}
+        assert list(items.values()) == [0, 1]
+
     def test_a_tool_call(self, talk: Talk) -> None:
         response = talk.respond()
         events = talk.take(response.call("book", '{"name": "Ann", "seats": 4}'))
@@ -61,6 +73,14 @@ class TestResponses:
         done = cast("dict[str, object]", talk.events[-2]["response"])
         [item] = cast("list[dict[str, object]]", done["output"])
         assert item["content"] == [{"type": "output_text", "text": "two words"}]
+
+    @pytest.mark.parametrize(("choice", "offered"), [("auto", ["book"]), ("required", ["book"]), ("none", [])])
+    def test_the_brain_is_offered_the_tools_unless_it_is_to_choose_none(
+        self, talk: Talk, choice: str, offered: list[str]
+    ) -> None:
+        talk.update(tools=[{"type": "function", "name": "book", "parameters": {"type": "object"}}])
+        view = talk.session.view(talk.respond(tool_choice=choice))
+        assert [tool["name"] for tool in view.tools] == offered
 
     def test_one_at_a_time(self, talk: Talk) -> None:
         response = talk.respond()
@@ -114,6 +134,13 @@ class TestResponses:
         talk.take(talk.session.finish(response, 0))
         done = cast("dict[str, object]", talk.events[-2]["response"])
         assert done["status_details"] == {"type": "incomplete", "reason": "max_output_tokens"}
+
+    def test_a_tool_call_may_use_up_the_tokens(self, talk: Talk) -> None:
+        response = talk.respond(max_output_tokens=1)
+        talk.take(response.call("book", '{"name": "Ann", "seats": 4}'))
+        talk.take(talk.session.finish(response, 0))
+        done = cast("dict[str, object]", talk.events[-2]["response"])
+        assert done["status"] == "incomplete"
 
     def test_tokens_count_by_duration_and_what_was_read_before_is_cached(self, talk: Talk) -> None:
         talk.update(instructions="x" * 40, audio={"input": {"turn_detection": None}})

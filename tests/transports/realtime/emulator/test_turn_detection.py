@@ -5,14 +5,30 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from callpipe.transports.audio.formats import PCMU_8K
 from callpipe.transports.audio.g711 import encode_alaw, encode_mulaw
 from callpipe.transports.realtime.emulator.client_items import Hear
+from callpipe.transports.realtime.emulator.configuration import ServerVad
 from callpipe.transports.realtime.emulator.session import Abandon, Reaction
+from callpipe.transports.realtime.emulator.turn_detection import CallerTurns, TurnStarted
+from callpipe.transports.speech.interfaces import SpeechEdge
 
 if TYPE_CHECKING:
     from .conftest import Talk
 
 PCMU = {"type": "audio/pcmu"}
+
+
+class LateDetector:
+    """Tells once where speech began, some time after."""
+
+    def __init__(self, *, began_ms: float, told_ms: float) -> None:
+        self._edges = {told_ms: SpeechEdge(started=True, at_ms=began_ms)}
+        self._heard_ms = 0.0
+
+    def detect(self, pcm: bytes) -> list[SpeechEdge]:
+        self._heard_ms += len(pcm) / 16
+        return [self._edges[self._heard_ms]] if self._heard_ms in self._edges else []
 
 
 class TestTurnDetection:
@@ -139,6 +155,11 @@ class TestTurnDetection:
             talk.append(b"\xff" * 8_000)
         [hear] = [r for r in talk.react("input_audio_buffer.commit") if isinstance(r, Hear)]
         assert len(hear.pcm) == 300 * 16_000
+
+    def test_a_detector_may_tell_two_seconds_late_where_speech_began(self) -> None:
+        turns = CallerTurns(PCMU_8K, LateDetector(began_ms=3_000, told_ms=5_000), lambda: "item_1")
+        told = [one for _ in range(300) for one in turns.append(b"\xff" * 160, ServerVad())]
+        assert told == [TurnStarted("item_1", 3_000 - 300)]
 
 
 class TestIdleTimeout:
