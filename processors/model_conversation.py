@@ -18,9 +18,6 @@ from .model_link import ModelLink
 
 _DELTAS = (AudioDelta, TranscriptDelta)
 
-LOOK_AGAIN_S = 0.2
-"""How often it is looked whether the caller speaks: a server that is gone can't tell."""
-
 
 class Pipeline(Protocol):
     """What a conversation needs of the processor that holds it."""
@@ -60,7 +57,6 @@ class ModelConversation:
         self._pipeline = pipeline
         self._clock = clock
         self._ended = False
-        self._looks_again_at = 0.0
         self._alarm = Alarm(self._overdue, clock)
 
     @property
@@ -76,18 +72,14 @@ class ModelConversation:
         """
         await self._link.follow(self)
 
-    def hear(self, packet: EncodedAudio) -> None:
+    def hear(self, packet: EncodedAudio, now: float) -> None:
         """Send caller audio to the model; move to the next session when one is open and nobody speaks."""
-        now = self._clock()
         self._session.caller_audio(packet, now)
         self.send()
         if self._link.has_successor and (self._link.must_move or self._session.between_turns(now)):
             happened = self._session.moved(self._link.move(), now)
             self.send()
             self._pipeline.run_beside(self.tell(happened))
-        if now >= self._looks_again_at:
-            self._looks_again_at = now + LOOK_AGAIN_S
-            self._set_alarm(now)
 
     def send(self) -> None:
         """Send what the session has to say."""
@@ -163,14 +155,14 @@ class ModelConversation:
         dues = [
             self._session.next_due(now),
             self._session.progress_due,
-            self._link.due(owing=self._session.waits_for_server),
+            self._link.due(owing=self._session.is_owed),
         ]
         return min((due for due in dues if due is not None), default=None)
 
     def _overdue(self) -> None:
         now = self._clock()
         happened = [*self._session.progress(now), *self._session.due(now)]
-        self._link.watch(owing=self._session.waits_for_server)
+        self._link.watch(owing=self._session.is_owed or self._session.expects_word)
         if happened:
             self._pipeline.run_beside(self.tell(happened))
         else:

@@ -127,7 +127,7 @@ class ModelLink:
         """Return when `watch` has to be called, in s; None while there is no session.
 
         Args:
-            owing: The server owes an answer.
+            owing: The server is known to owe something.
         """
         return None if self._session is None else self._liveness.due(owing=owing)
 

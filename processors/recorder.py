@@ -24,13 +24,10 @@ from .wav import SAMPLE_RATE, StereoWavWriter
 CLOSE_DEADLINE_S = 2.0
 """How long the end of a call waits for the recording to be on the disk."""
 
-MAX_WAITING = 600
-"""Pieces of a call, 100 ms each, that may wait for a slow disk."""
+MAX_WAITING = 300
+"""Pieces of a call, 200 ms each, that may wait for a slow disk."""
 
-LINES_A_WRITE = 2
-"""So many are written at a time: at each write two threads change places, which takes longer than the write."""
-
-FIRST_LINES = 5
+FIRST_LINES = 3
 """So many are waited for before the first is written: what a busy process reads late tells the time badly."""
 
 MAX_GAP_S = 3_600.0
@@ -164,8 +161,8 @@ class Recorder(MediaProcessor):
             spoken_at = self._wall_clock() - line.age_s
             self._began_at = min(self._began_at, spoken_at - line.position / SAMPLE_RATE)
             self._waiting.append(line)
-            enough = LINES_A_WRITE if self._recording is not None else FIRST_LINES
-            if not self._asked and len(self._waiting) >= enough:
+            enough = self._recording is not None or len(self._waiting) >= FIRST_LINES
+            if enough and not self._asked:
                 self._asked = True  # before the thread can say that it is not any more
                 if not self._writer.submit(self._write):
                     self._asked = False

@@ -133,12 +133,13 @@ class PicowsSocket(picows.WSListener):
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         """Keep a message until it is read; join the fragments of a fragmented one."""
         kind = frame.msg_type
-        if kind == _TEXT and frame.fin:
+        if kind is _TEXT and frame.fin:
             try:
-                self._arrived(frame.get_payload_as_utf8_text())
+                message: str | bytes = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
                 # RFC 6455 has such a socket failed; on a call one bad message costs only itself.
-                self._arrived(frame.get_payload_as_bytes())
+                message = frame.get_payload_as_bytes()
+            self._arrived(message)
         elif kind == picows.WSMsgType.BINARY and frame.fin:
             self._arrived(frame.get_payload_as_bytes())
         elif kind == picows.WSMsgType.CLOSE:

@@ -34,8 +34,8 @@ from .stream import MediaStream
 ABNORMAL_CLOSURE = 1006
 """RFC 6455, section 7.4.1: the connection broke without a close frame."""
 
-PACKETS_PER_LINE_AUDIO = 5
-"""Inbound packets after which the recorder gets the next piece of both tracks: 100 ms."""
+PACKETS_PER_LINE_AUDIO = 10
+"""Inbound packets after which the recorder gets the next piece of both tracks: 200 ms."""
 
 
 class BandwidthInput(MediaProcessor):
@@ -151,9 +151,7 @@ class BandwidthInput(MediaProcessor):
         """Take a message as it comes, unless one before it is still being passed on."""
         if self._busy or self._passing_on is not None:
             return False
-        self._busy = True
         rest = self._context.run(self._receive, message)
-        self._busy = False
         if rest is not None:
             self._passing_on = self.create_task(  # pyright: ignore[reportUnknownMemberType]  see cleanup
                 self._finish(rest), context=self._context
@@ -198,7 +196,14 @@ class BandwidthInput(MediaProcessor):
 
     def _heard(self, frame: InputEncodedAudioFrame) -> Rest:
         rest = self.hand_on_audio(frame)
-        line_audio = None if self._line.tracks is None else self._record(frame, self._line.tracks)
+        tracks = self._line.tracks
+        if tracks is None:
+            return rest
+        self._unrecorded.append(frame)
+        if len(self._unrecorded) < PACKETS_PER_LINE_AUDIO:
+            return rest
+        self._note_packets(tracks)
+        line_audio = self._kept(tracks.take(frame.received_at))
         if line_audio is None:
             return rest
         if rest is not None:
@@ -210,14 +215,6 @@ class BandwidthInput(MediaProcessor):
             await rest
         finally:
             await self.push_audio(line_audio)
-
-    def _record(self, frame: InputEncodedAudioFrame, tracks: LineTracks) -> LineAudioFrame | None:
-        """Note a packet; return both tracks' next piece when it is time."""
-        self._unrecorded.append(frame)
-        if len(self._unrecorded) < PACKETS_PER_LINE_AUDIO:
-            return None
-        self._note_packets(tracks)
-        return self._kept(tracks.take(frame.received_at))
 
     def _note_packets(self, tracks: LineTracks) -> None:
         """Put down the packets since the last piece: several at a time cost less than one by one."""

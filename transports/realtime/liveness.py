@@ -17,6 +17,9 @@ IMPATIENT_S = 0.5
 PATIENT_S = 3.0
 """The same for one that only listens, and the most for one that owes something."""
 
+LOOK_AGAIN_S = 0.2
+"""How often it is looked whether a silent server owes something: it owes a word when the caller speaks."""
+
 REPLY_S = 0.5
 """How long the server may take to answer until another one is looked for; twice as long each time on a call."""
 
@@ -26,6 +29,7 @@ class Liveness:
 
     def __init__(self) -> None:
         self._heard_at = 0.0
+        self._looked_at = 0.0
         self._asked_at: float | None = None
         self._suspicious = False
         self._reply_s = REPLY_S
@@ -45,21 +49,29 @@ class Liveness:
         self._suspicious = False
 
     def due(self, *, owing: bool) -> float | None:
-        """Return when `ask` or `suspects` has something to say, in s; None after the latter.
+        """Return when `ask` or `suspects` may have something to say, in s; None after the latter.
 
         Args:
-            owing: The server owes an answer.
+            owing: The server is known to owe something.
         """
         if self._suspicious:
             return None
         if self._asked_at is not None:
             return self._asked_at + self._reply_s
-        return self._heard_at + (self._impatient_s if owing else PATIENT_S)
+        impatient_at = self._heard_at + self._impatient_s
+        if owing:
+            return impatient_at
+        return min(max(impatient_at, self._looked_at + LOOK_AGAIN_S), self._heard_at + PATIENT_S)
 
     def ask(self, now: float, *, owing: bool) -> bytes | None:
-        """Return the question, when it is time for it."""
-        due = self.due(owing=owing)
-        if self._asked_at is not None or due is None or now < due:
+        """Return the question, when it is time for it.
+
+        Args:
+            now: The current time in s.
+            owing: The server owes something, as far as can be found out.
+        """
+        if self._asked_at is not None or now < self._heard_at + (self._impatient_s if owing else PATIENT_S):
+            self._looked_at = now
             return None
         self._asked_at = now
         return PROBE

@@ -315,11 +315,16 @@ class RealtimeSession:
         ]
 
     @property
-    def waits_for_server(self) -> bool:
-        """Whether the server has to say something."""
+    def is_owed(self) -> bool:
+        """Whether the server owes a response, or the rest of one."""
         responses = self._dialogue.responses
         asked = responses.live is not None or responses.due is not None
-        return asked or self._caller.answer_due is not None or self._listening.expects_word
+        return asked or self._caller.answer_due is not None
+
+    @property
+    def expects_word(self) -> bool:
+        """Whether the server should have told by now that the caller has begun to speak, or has stopped."""
+        return self._listening.expects_word
 
     @property
     def progress_due(self) -> float | None:

@@ -11,6 +11,7 @@ from callpipe.transports.realtime.liveness import PROBE, Liveness
 IMPATIENT_S = 0.5
 PATIENT_S = 3.0
 REPLY_S = 0.5
+LOOK_AGAIN_S = 0.2
 
 
 def opened(at: float = 100.0) -> Liveness:
@@ -27,10 +28,24 @@ def test_the_question_changes_nothing() -> None:
 def test_a_silent_server_is_asked_once(owing: bool, after_s: float) -> None:
     life = opened()
 
-    assert life.due(owing=owing) == 100.0 + after_s
     assert life.ask(100.0 + after_s - 0.01, owing=owing) is None
     assert life.ask(100.0 + after_s, owing=owing) == PROBE
     assert life.ask(100.0 + after_s, owing=owing) is None
+
+
+def test_a_server_that_is_known_to_owe_nothing_is_looked_at_again_and_again() -> None:
+    life = opened()
+    assert life.due(owing=True) == life.due(owing=False) == 100.0 + IMPATIENT_S
+
+    assert life.ask(100.5, owing=False) is None
+    assert life.due(owing=False) == 100.5 + LOOK_AGAIN_S
+    assert life.due(owing=True) == 100.0 + IMPATIENT_S
+
+    life.ask(102.9, owing=False)
+    assert life.due(owing=False) == 100.0 + PATIENT_S
+
+    assert life.ask(102.95, owing=True) == PROBE
+    assert life.due(owing=False) == 102.95 + REPLY_S
 
 
 def test_a_server_that_speaks_is_not_asked() -> None:
@@ -51,7 +66,7 @@ def test_a_server_that_leaves_the_question_open_is_suspected_once() -> None:
 
     life.heard(101.5)
     assert not life.still_silent
-    assert life.due(owing=False) == 101.5 + PATIENT_S
+    assert life.due(owing=False) == 101.5 + 2 * IMPATIENT_S
 
 
 def test_a_suspicion_makes_more_patient() -> None:

@@ -104,36 +104,36 @@ def test_a_caller_who_is_to_be_heard_again_is_when_the_bot_was_heard(serve: Serv
 
 def test_the_server_has_to_speak_while_it_owes_something(serve: Serve) -> None:
     server = serve(greeting="Good morning.")
-    assert server.session.waits_for_server, "asked for the greeting"
+    assert server.session.is_owed, "asked for the greeting"
     server.sent()
     server.begins()
-    assert server.session.waits_for_server, "to go on with it"
+    assert server.session.is_owed, "to go on with it"
     server.ends()
-    assert not server.session.waits_for_server
+    assert not server.session.is_owed
 
     server.caller_speaks()
-    assert not server.session.waits_for_server
+    assert not server.session.is_owed
     server.caller_stops()
-    assert server.session.waits_for_server, "to answer a turn"
+    assert server.session.is_owed, "to answer a turn"
 
 
 def test_the_server_has_to_notice_what_the_caller_does(serve: Serve) -> None:
     server = serve()
     hears(server, LOUD, 280)
-    assert not server.session.waits_for_server
+    assert not server.session.expects_word
     hears(server, LOUD, 20)
-    assert server.session.waits_for_server
+    assert server.session.expects_word
 
     server.caller_speaks()
-    assert not server.session.waits_for_server
+    assert not server.session.expects_word
     hears(server, QUIET, 480)
-    assert not server.session.waits_for_server
+    assert not server.session.expects_word
     hears(server, QUIET, 20)
-    assert server.session.waits_for_server
+    assert server.session.expects_word
 
 
 def test_a_server_that_finds_no_turns_has_nothing_to_notice(serve: Serve) -> None:
     server = serve(RealtimeSettings(turn_detection=None))
     hears(server, LOUD, 600)
 
-    assert not server.session.waits_for_server
+    assert not server.session.expects_word
