@@ -57,6 +57,7 @@ class ModelConversation:
         self._pipeline = pipeline
         self._clock = clock
         self._ended = False
+        self._session_due: float | None = None
         self._alarm = Alarm(self._overdue, clock)
 
     @property
@@ -74,8 +75,10 @@ class ModelConversation:
 
     def hear(self, packet: EncodedAudio, now: float) -> None:
         """Send caller audio to the model; move to the next session when one is open and nobody speaks."""
-        self._session.caller_audio(packet, now)
-        self.send()
+        session = self._session
+        session.caller_audio(packet, now)
+        if session.outbox:
+            self.send()
         if self._link.has_successor and (self._link.must_move or self._session.between_turns(now)):
             happened = self._session.moved(self._link.move(), now)
             self.send()
@@ -148,23 +151,29 @@ class ModelConversation:
     # Time.
 
     def _set_alarm(self, now: float) -> None:
-        if not self._ended:
-            self._alarm.set(self._next_due(now))
+        """Find out anew when the session has something to do."""
+        self._session_due = _earlier(self._session.next_due(now), self._session.progress_due)
+        self._arm()
 
-    def _next_due(self, now: float) -> float | None:
-        dues = [
-            self._session.next_due(now),
-            self._session.progress_due,
-            self._link.due(owing=self._session.is_owed),
-        ]
-        return min((due for due in dues if due is not None), default=None)
+    def _arm(self) -> None:
+        if not self._ended:
+            self._alarm.set(_earlier(self._session_due, self._link.due(owing=self._session.is_owed)))
 
     def _overdue(self) -> None:
         now = self._clock()
-        happened = [*self._session.progress(now), *self._session.due(now)]
         self._link.watch(owing=self._session.is_owed or self._session.expects_word)
+        if self._session_due is None or now < self._session_due:
+            self._arm()
+            return
+        happened = [*self._session.progress(now), *self._session.due(now)]
         if happened:
             self._pipeline.run_beside(self.tell(happened))
         else:
             self.send()
             self._set_alarm(now)
+
+
+def _earlier(due: float | None, other: float | None) -> float | None:
+    if due is None or other is None:
+        return other if due is None else due
+    return min(due, other)

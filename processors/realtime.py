@@ -217,7 +217,7 @@ class RealtimeLLM(MediaProcessor):
         return None
 
     def take_audio(self, frame: Frame) -> Rest:
-        """Take the caller's packets, as they come and go untouched, without any ceremony: there are 50 a second."""
+        """Take packets that go to the model as they came without any ceremony: there are 50 a second."""
         at_once = self._lane_open and not self._lane_audio_watched and self._hears_packets
         if not at_once or type(frame) is not InputEncodedAudioFrame:
             return super().take_audio(frame)

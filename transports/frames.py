@@ -41,7 +41,7 @@ class _PacketFrame(Frame):
         metadata = functools.cached_property(lambda self: {})
 
 
-@dataclass
+@dataclass(init=False)
 class InputEncodedAudioFrame(_PacketFrame, SystemFrame):
     """A packet of the caller's audio as the carrier sent it.
 
@@ -55,6 +55,19 @@ class InputEncodedAudioFrame(_PacketFrame, SystemFrame):
     encoded: EncodedAudio
     position: int = 0
     received_at: float = 0.0
+
+    def __init__(self, encoded: EncodedAudio, position: int = 0, received_at: float = 0.0) -> None:
+        self.encoded = encoded
+        self.position = position
+        self.received_at = received_at
+
+    @property
+    def ends_at(self) -> int:
+        """Samples of the inbound track up to the packet's end, lost ones included."""
+        return self.position + self.encoded.size
+
+    if not TYPE_CHECKING:
+        id = functools.cached_property(lambda self: obj_id())
 
 
 @dataclass

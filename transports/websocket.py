@@ -139,7 +139,9 @@ class PicowsSocket(picows.WSListener):
             except UnicodeDecodeError:
                 # RFC 6455 has such a socket failed; on a call one bad message costs only itself.
                 message = frame.get_payload_as_bytes()
-            self._arrived(message)
+            take = self._take
+            if take is None or self._messages or self._closed is not None or not take(message):
+                self._arrived(message)
         elif kind == picows.WSMsgType.BINARY and frame.fin:
             self._arrived(frame.get_payload_as_bytes())
         elif kind == picows.WSMsgType.CLOSE:
@@ -216,8 +218,6 @@ class PicowsSocket(picows.WSListener):
 
     def _arrived(self, message: str | bytes) -> None:
         if self._closed is not None:
-            return
-        if self._take is not None and not self._messages and self._take(message):
             return
         self._messages.append(message)
         if len(self._messages) >= MAX_WAITING_MESSAGES and self._reading:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -72,7 +73,6 @@ class BandwidthInput(MediaProcessor):
         self._reading: asyncio.Task[None] | None = None
         self._busy = True  # something is in hand, or nobody reads
         self._passing_on: asyncio.Task[None] | None = None
-        self._context = contextvars.Context()
 
     def formats(self, tracks: Tracks) -> Tracks:
         """The caller's track begins here, as PCMU at 8 kHz."""
@@ -128,9 +128,9 @@ class BandwidthInput(MediaProcessor):
 
     async def _read(self, socket: WebSocket) -> None:
         """Read the socket until it closes: what can be passed on at once is, right as it comes."""
-        self._context = contextvars.copy_context()  # the call's, by which log messages are told apart
         if isinstance(socket, OfferingSocket):
-            socket.offer_to(self._take)
+            # In the call's context, by which log messages are told apart.
+            socket.offer_to(functools.partial(contextvars.copy_context().run, self._take))
         self._busy = False
         while True:
             try:
@@ -151,11 +151,9 @@ class BandwidthInput(MediaProcessor):
         """Take a message as it comes, unless one before it is still being passed on."""
         if self._busy or self._passing_on is not None:
             return False
-        rest = self._context.run(self._receive, message)
+        rest = self._receive(message)
         if rest is not None:
-            self._passing_on = self.create_task(  # pyright: ignore[reportUnknownMemberType]  see cleanup
-                self._finish(rest), context=self._context
-            )
+            self._passing_on = self.create_task(self._finish(rest))  # pyright: ignore[reportUnknownMemberType]  see cleanup
             self._passing_on.add_done_callback(self._is_passed_on)
         return True
 
@@ -195,7 +193,7 @@ class BandwidthInput(MediaProcessor):
             await self._audio_failed(failure)
 
     def _heard(self, frame: InputEncodedAudioFrame) -> Rest:
-        rest = self.hand_on_audio(frame)
+        rest = self._lane_give(frame)
         tracks = self._line.tracks
         if tracks is None:
             return rest
@@ -218,11 +216,17 @@ class BandwidthInput(MediaProcessor):
 
     def _note_packets(self, tracks: LineTracks) -> None:
         """Put down the packets since the last piece: several at a time cost less than one by one."""
-        for frame in self._unrecorded:
-            audio = frame.encoded.audio
-            self._line.carrier_clock.received(frame.position + len(audio), frame.received_at)
-            tracks.received(frame.position, audio)
-        self._unrecorded.clear()
+        packets, self._unrecorded = self._unrecorded, []
+        if not packets:
+            return
+        least_delayed = min(packets, key=_spoken_from)
+        self._line.carrier_clock.received(least_delayed.ends_at, least_delayed.received_at)
+        position, audio = packets[0].position, b"".join([packet.encoded.audio for packet in packets])
+        if packets[-1].ends_at == position + len(audio):
+            tracks.received(position, audio)
+            return
+        for packet in packets:
+            tracks.received(packet.position, packet.encoded.audio)
 
     def _kept(self, line_audio: LineAudio | None) -> LineAudioFrame | None:
         """Return what may be recorded of both tracks' next piece."""
@@ -273,3 +277,8 @@ class BandwidthInput(MediaProcessor):
         await self.push_frame(stopped)
         if not self._line.closed_by_us:
             await self._disconnected()
+
+
+def _spoken_from(packet: InputEncodedAudioFrame) -> float:
+    """Return when the track's first sample was spoken, in s, had this packet come without delay."""
+    return packet.received_at - packet.ends_at / PCMU_8K.sample_rate

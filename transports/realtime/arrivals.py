@@ -8,8 +8,8 @@ from array import array
 MAX_REMEMBERED_MS = 30_000.0
 """Caller audio whose arrival is remembered: the server tells of a turn after its end."""
 
-PIECE_MS = 100.0
-"""Audio that comes in time is remembered together, up to this length: that is a fifth of the memory."""
+PIECE_MS = 200.0
+"""Audio that comes in time is remembered together, up to this length: that is a tenth of the memory."""
 
 JITTER_MS = 5.0
 """Audio that is off by more does not come in time."""

@@ -21,11 +21,14 @@ MAX_HELD_MS = 30_000.0
 LEAD_MS = 2_000.0
 """What is kept of a silent caller: the server tells of speech later than it begins."""
 
+SPARE_MS = 400.0
+"""What may be kept beyond that: it is not looked at each time something is heard of the server."""
+
 QUIET = 400
 """The loudness (root mean square of 16-bit samples) below which nobody speaks: -38 dB of full scale."""
 
-PACKETS_AT_A_TIME = 5
-"""Packets that are put down together: five at a time cost half as much as one by one."""
+PACKETS_AT_A_TIME = 10
+"""Packets that are put down together: ten at a time cost a third of one by one."""
 
 PIECE_MS = 100.0
 """How much of it a new session is sent in one message."""
@@ -54,6 +57,7 @@ class CallerAudio:
         self._ends_ms = 0.0
         self._arrivals = Arrivals()
         self._speaking = False
+        self._most_of_silence = self._kept_format.size(LEAD_MS + SPARE_MS)
 
     def hold(self, packet: EncodedAudio, now: float) -> None:
         """Keep a packet that came in just now; the oldest audio is dropped when there is no room."""
@@ -68,7 +72,7 @@ class CallerAudio:
 
     def heard_of(self) -> None:
         """Note a sign of life of the server's: had the caller begun to speak before, it would have told."""
-        if self._detects_turns and not self._speaking:
+        if self._detects_turns and not self._speaking and len(self._kept) > self._most_of_silence:
             self._put_down()
             self._forget(self._ends_ms - LEAD_MS)
 
@@ -132,14 +136,14 @@ class CallerAudio:
         if not self._new:
             return
         new, self._new = self._new, []
-        came_ms = [self._format.duration_ms(packet.size) for packet, _ in new]
-        self._ends_ms += sum(came_ms)
-        if self._arrivals.is_in_time(sum(came_ms), new[-1][1]):
-            self._arrivals.came(sum(came_ms), new[-1][1])
-        else:
-            for duration_ms, (_, now) in zip(came_ms, new, strict=True):
-                self._arrivals.came(duration_ms, now)
         audio = b"".join([packet.audio for packet, _ in new])
+        duration_ms = self._format.duration_ms(len(audio))
+        self._ends_ms += duration_ms
+        if self._arrivals.is_in_time(duration_ms, new[-1][1]):
+            self._arrivals.came(duration_ms, new[-1][1])
+        else:
+            for packet, now in new:
+                self._arrivals.came(packet.duration_ms, now)
         if self._kept_format != self._format:
             audio = _every_nth(audio, self._format.sample_rate // self._kept_format.sample_rate)
         self._kept += audio

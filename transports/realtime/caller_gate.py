@@ -24,13 +24,8 @@ class CallerGate:
         self.held = False
         self.opens_when_heard = False
 
-    @property
-    def open(self) -> bool:
-        """Whether the model is sent what the caller says."""
-        return not self.muted and not self.held
-
     def instead_of(self, packet: EncodedAudio) -> EncodedAudio | None:
-        """Return what the model is sent in place of a packet while the gate is not open."""
+        """Return what the model is sent in place of a packet while it is muted or held."""
         return None if self.held else silence(packet.audio_format, packet.size)
 
     def mute(self) -> None:

@@ -11,7 +11,6 @@ from . import events
 from .answer_times import AnswerTimes
 from .caller import CallerSpeech, CallerTurns
 from .caller_gate import CallerGate
-from .client_events import append_audio
 from .handover import QUIET_MS, Handover
 from .happenings import Happening, Reactions
 
@@ -65,18 +64,6 @@ class Listening:
             events.CallerTranscribed: self._transcribed,
             events.CallerTranscriptionFailed: turns.not_transcribed,
         }
-
-    def heard(self, packet: EncodedAudio, now: float, *, ready: bool) -> bytes | None:
-        """Keep a packet of the caller's, or what stands in its place.
-
-        Returns:
-            The client event that lets the model hear it; None when nothing is to be heard, or nobody is ready.
-        """
-        heard = packet if self._gate.open else self._gate.instead_of(packet)
-        if heard is None:
-            return None
-        self._handover.audio.hold(heard, now)
-        return append_audio(heard.audio) if ready else None
 
     @property
     def expects_word(self) -> bool:

@@ -212,12 +212,19 @@ class RealtimeSession:
         return [*self.faults.report("malformed_event", f"{error.kind}: {error.explanation}", now)]
 
     def caller_audio(self, packet: EncodedAudio, now: float) -> None:
-        """Send caller audio, in the session's format, or hold it until a session is ready."""
-        if self._ended:
+        """Send caller audio, in the session's format, or hold it until a session is ready.
+
+        Raises:
+            ValueError: The packet's payload is not base64.
+        """
+        gate = self._steering.gate
+        heard = packet if not gate.muted and not gate.held else gate.instead_of(packet)
+        if heard is None or self._ended:
             return
-        message = self._listening.heard(packet, now, ready=self.ready)
-        if message is not None:
-            self.outbox.append(message)
+        audio = heard.audio
+        self._handover.audio.hold(heard, now)
+        if self.ready:
+            self.outbox.append(client_events.append_audio(audio))
 
     def steer(self, frame: SteeringFrame, now: float) -> list[Happening]:
         """Do what somebody on the pipeline asks for in the middle of the call."""

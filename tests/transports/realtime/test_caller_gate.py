@@ -10,7 +10,7 @@ PACKET = EncodedAudio(audio=b"\x12" * 160)
 
 
 def heard(gate: CallerGate) -> bytes | None:
-    let_through = PACKET if gate.open else gate.instead_of(PACKET)
+    let_through = gate.instead_of(PACKET) if gate.muted or gate.held else PACKET
     return None if let_through is None else let_through.audio
 
 
