@@ -20,7 +20,7 @@ from pipecat.frames.frames import (
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
-from pipecat.observers.base_observer import BaseObserver, FramePushed
+from pipecat.observers.base_observer import BaseObserver, FrameProcessed, FramePushed
 from pipecat.pipeline.pipeline import Pipeline
 from pipecat.pipeline.worker import PipelineParams, PipelineWorker
 from pipecat.processors.audio.audio_buffer_processor import AudioBufferProcessor
@@ -142,10 +142,12 @@ async def running(
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
     run = asyncio.create_task(runner.run())
-    yield worker
-    if not run.done():
-        await worker.cancel()
-    await asyncio.wait_for(run, 5)
+    try:
+        yield worker
+    finally:
+        if not run.done():
+            await worker.cancel()
+        await asyncio.wait_for(run, 5)
 
 
 async def until(condition: Callable[[], Any]) -> None:
@@ -309,6 +311,21 @@ async def test_audio_skips_observers_that_want_a_frame_once_and_reaches_those_th
             await until(lambda written=written: "bot 1" in written.order)
             await until(lambda watching=watching, expected=expected: watching.audio >= expected)
             assert watching.audio == expected
+
+
+async def test_an_observer_that_asked_for_it_is_told_who_processes_an_event() -> None:
+    source, passing, written, by = Source(), Passing(), Written(), list[FrameProcessor]()
+
+    class Following(BaseObserver):
+        async def on_process_frame(self, data: FrameProcessed) -> None:
+            if isinstance(data.frame, UserStartedSpeakingFrame):
+                by.append(data.processor)
+
+    async with running([source, passing, written], [Following(observe_every_push=False)]):
+        await until(lambda: "Start" in written.order)
+        await source.push_frame(UserStartedSpeakingFrame())
+        await until(lambda: written in by)
+    assert by[:2] == [passing, written]
 
 
 @pytest.mark.parametrize("between", BETWEEN)

@@ -207,19 +207,24 @@ async def test_what_arrived_before_the_close_is_read_first() -> None:
     assert (closed.value.code, closed.value.reason) == (4000, "done")
 
 
+def numbered(number: int) -> str:
+    """A message so long that many of them come one after the other, not all at once."""
+    return f"{number:1000}"
+
+
 async def test_a_reader_that_is_slow_slows_the_peer_and_loses_nothing() -> None:
     count = websocket.MAX_WAITING_MESSAGES * 4
 
     async def flood(socket: WebSocket) -> None:
         for number in range(count):
-            socket.send(f"{number}")
+            socket.send(numbered(number))
         await socket.receive()
 
     peers = Peers(flood)
     async with served(peers) as url:
         ours = await connect(url, headers=CREDENTIALS, deadline_s=5)
         await asyncio.sleep(0.1)
-        assert [await ours.receive() for _ in range(count)] == [f"{number}" for number in range(count)]
+        assert [await ours.receive() for _ in range(count)] == [numbered(number) for number in range(count)]
         await ours.close()
         await peers.finished()
 
@@ -227,7 +232,7 @@ async def test_a_reader_that_is_slow_slows_the_peer_and_loses_nothing() -> None:
 async def test_a_reader_that_is_behind_can_close() -> None:
     async def flood(socket: WebSocket) -> None:
         for number in range(websocket.MAX_WAITING_MESSAGES * 2):
-            socket.send(f"{number}")
+            socket.send(numbered(number))
         await socket.receive()
 
     peers = Peers(flood)

@@ -20,7 +20,7 @@ from pipecat.frames.frames import (
 )
 
 from callpipe.transports.call_events import MediaStoppedFrame
-from callpipe.transports.errors import SocketBacklogError
+from callpipe.transports.errors import SocketBacklogError, SocketClosedError
 from callpipe.transports.frames import EncodedAudio, OutputEncodedAudioFrame, PlayoutFinishedFrame
 from callpipe.transports.loopback import LoopbackSocket
 from callpipe.transports.virtual_time import in_virtual_time
@@ -137,8 +137,30 @@ async def test_a_failing_socket_is_told_once_and_then_left_alone(place_call: Pla
             await asyncio.sleep(0.02)
         await one.end()
         assert Stalled.attempts == 1
-        assert len(one.before.times(ErrorFrame)) == 1
+        assert one.before.times(ErrorFrame) == [(1.0, "ErrorFrame")]
         assert one.behind.times(*SPEAKING, OutputEncodedAudioFrame) == []
+
+
+class Endless:
+    """A socket whose end nobody learns of."""
+
+    def __init__(self, socket: LoopbackSocket) -> None:
+        self.send, self.close, self._receive = socket.send, socket.close, socket.receive
+
+    async def receive(self) -> str | bytes:
+        try:
+            return await self._receive()
+        except SocketClosedError:
+            await asyncio.Event().wait()
+            raise
+
+
+@virtually
+async def test_the_end_waits_a_second_at_most_for_the_end_of_the_stream(place_call: PlaceCall) -> None:
+    async with place_call(wrap=Endless) as one:
+        await one.worker.queue_frame(EndFrame())
+        await asyncio.sleep(5)
+        assert one.behind.times(MediaStoppedFrame, EndFrame) == [(2.0, "EndFrame")]
 
 
 @virtually

@@ -52,6 +52,8 @@ steps:
     assert [expectation.met for expectation in report.expectations] == [True, True, True]
     assert report.shortcomings == []
     assert [heard.text for heard in report.spoken] == [HELLO, "A table for two?"]
+    a_sample_ms = 0.125  # a tone's first sample is silent
+    assert [expectation.after_ms for expectation in report.expectations[:2]] == [a_sample_ms] * 2
     answered_ms = report.expectations[2].after_ms
     assert answered_ms is not None
     assert 200 <= answered_ms <= 260

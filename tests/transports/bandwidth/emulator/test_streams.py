@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from callpipe.transports.audio.g711 import encode_mulaw
+from callpipe.transports.bandwidth.emulator import CarrierDelays
 from callpipe.transports.loopback import LoopbackSocket
 
 from .conftest import silent_bot
@@ -26,6 +27,14 @@ def test_stop_stream_ends_it_at_once_and_frees_its_name(kit: Kit) -> None:
     assert len(first.media()) in (49, 50)
     assert second.received[0][0] == pytest.approx(1)
     assert "mediaStreamRejected" not in server.events()
+
+
+def test_the_carrier_goes_on_at_once_after_a_stream_that_it_ended_itself(kit: Kit) -> None:
+    document = kit.bxml(kit.stream, "<Pause/>", '<StopStream name="one"/>', kit.stream_and_wait)
+    server = kit.server({"/initiate": document}, silent_bot)
+    report = kit.place(server, STAY, delays=CarrierDelays(notice_close_ms=200))
+    first, second = report.streams_started_at[:2]
+    assert second - first == pytest.approx(1)
 
 
 def test_a_stream_stopped_before_it_ran_is_none(kit: Kit) -> None:
