@@ -8,8 +8,13 @@ from callpipe.transports.call_events import (
     BotTurnFrame,
     CallerTurnFrame,
     CallEventFrame,
+    CarrierFaultFrame,
     MediaStartedFrame,
+    MediaStoppedFrame,
+    ModelFaultFrame,
+    SessionReadyFrame,
     ToolCalledFrame,
+    UsageFrame,
 )
 
 BOT_TURN = BotTurnFrame(
@@ -25,8 +30,16 @@ BOT_TURN = BotTurnFrame(
 
 
 def test_an_event_tells_its_own_fields_only() -> None:
-    event = MediaStartedFrame(at=1.0, stream_id="s-1", stream_name="one", call_id="c-1")
-    assert event.fields() == {"stream_id": "s-1", "stream_name": "one", "call_id": "c-1"}
+    told: list[tuple[type[CallEventFrame], dict[str, object]]] = [
+        (MediaStartedFrame, {"stream_id": "s-1", "stream_name": "one", "call_id": "c-1"}),
+        (MediaStoppedFrame, {"cause": "stop", "counts": {"packets": 2}}),
+        (CarrierFaultFrame, {"kind": "lost", "explanation": "2 packets"}),
+        (SessionReadyFrame, {"model": "gpt-realtime-2.1", "connect_ms": 200.0, "socket_ms": None}),
+        (ModelFaultFrame, {"code": "server_error", "explanation": "no idea"}),
+        (UsageFrame, {"model": "gpt-realtime-2.1", "tokens": {"input": 3}, "cost_usd": None}),
+    ]
+    for event, fields in told:
+        assert event(at=1.0, **fields).fields() == fields
 
 
 def test_content_is_withheld_and_the_rest_is_told() -> None:

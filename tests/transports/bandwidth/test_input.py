@@ -116,6 +116,15 @@ async def test_the_client_is_not_said_to_disconnect_when_the_bot_ends(place_call
 
 
 @virtually
+async def test_a_call_that_is_cancelled_was_not_left_by_the_caller(place_call: PlaceCall) -> None:
+    async with place_call() as one:
+        events = watch_client(one)
+        await one.worker.cancel()
+        await one.run
+        assert events == []
+
+
+@virtually
 async def test_a_stuck_event_handler_does_not_hold_the_call(place_call: PlaceCall) -> None:
     async with place_call() as one:
 

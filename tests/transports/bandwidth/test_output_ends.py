@@ -141,6 +141,24 @@ async def test_a_failing_socket_is_told_once_and_then_left_alone(place_call: Pla
         assert one.behind.times(*SPEAKING, OutputEncodedAudioFrame) == []
 
 
+class Gone(Stalled):
+    """A socket that is closed, of which nobody has read that it is."""
+
+    def send(self, message: bytes | str) -> None:
+        raise SocketClosedError(1001)
+
+
+@virtually
+async def test_what_is_sent_to_a_socket_that_has_just_closed_is_lost_without_a_fault(
+    place_call: PlaceCall,
+) -> None:
+    async with place_call(wrap=Gone) as one:
+        await one.say(speech(20), speech(20))
+        await one.end()
+        assert one.before.times(ErrorFrame) == []
+        assert one.behind.times(*SPEAKING, OutputEncodedAudioFrame) == []
+
+
 class Endless:
     """A socket whose end nobody learns of."""
 

@@ -170,8 +170,9 @@ def write_wav(path: Path, *, rate: int, channels: int, width: int = 2) -> None:
         file.writeframes(b"\x88\x13" * (rate // 10 * channels * width // 2))
 
 
-def test_plays_a_wav_file_of_any_rate_and_channels(tmp_path: Path) -> None:
-    write_wav(tmp_path / "a.wav", rate=44_100, channels=2)
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (8_000, 2), (4_000, 1)])
+def test_plays_a_wav_file_of_any_rate_and_channels(tmp_path: Path, rate: int, channels: int) -> None:
+    write_wav(tmp_path / "a.wav", rate=rate, channels=channels)
     script = parse_script("steps: [{play: a.wav}]", folder=tmp_path)
     (turn,) = Caller(script).rehearse()
     assert turn is not None

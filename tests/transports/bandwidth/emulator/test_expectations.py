@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from callpipe.transports.bandwidth.emulator import Caller, CallReport, ScriptError, Sightings, parse_script
+from callpipe.transports.bandwidth.emulator.expectations import Watch
+from callpipe.transports.bandwidth.emulator.listener import Listener
+from callpipe.transports.bandwidth.emulator.script import Expect
 from callpipe.transports.bandwidth.emulator.sightings import plain_words
 from callpipe.transports.speech.tones import ToneEar, ToneVoice
 from callpipe.transports.virtual_time import run_virtual
@@ -176,6 +179,18 @@ def test_what_nobody_can_judge_is_refused_before_the_call(kit: Kit) -> None:
 
     with pytest.raises(ScriptError, match="step 1, expect: nobody listens to the bot's words"):
         run_virtual(deaf())
+
+
+def test_words_may_still_come_while_a_burst_is_being_turned_into_words() -> None:
+    listener, sightings = Listener(), Sightings()
+    watch, expect = Watch(listener, sightings), Expect(words="hello", within_ms=100)
+    listener.hear(b"\x00\x10" * 400, playing=True)
+    for _ in range(100):
+        listener.hear(bytes(320), playing=False)
+    sightings.listening = 1
+    assert watch.may_still_come(expect)
+    sightings.listening = 0
+    assert not watch.may_still_come(expect)
 
 
 def test_words_are_compared_without_case_and_punctuation() -> None:

@@ -21,7 +21,8 @@ def test_the_wav_has_the_caller_left_and_the_bot_right(tmp_path: Path) -> None:
 
 
 def test_the_first_audio_is_that_after_the_stream_began() -> None:
-    report = CallReport("c-1", 0.0, answered_at=0.25, bursts=[Burst(1.0), Burst(3.5)], streams_started_at=[3.0])
+    report = CallReport("c-1", 0.0, answered_at=0.25, bursts=[Burst(1.0), Burst(3.5)])
+    report.streams_started_at += [3.0, 3.25]
     assert report.first_audio_ms == pytest.approx(500)
     assert report.answer_ms == pytest.approx(250)
     report.bursts.clear()
