@@ -90,7 +90,7 @@ class PlayAudio:
 class Ring:
     """Lets the caller hear it ring."""
 
-    duration_s: float = 5.0
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)

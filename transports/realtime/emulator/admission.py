@@ -24,9 +24,9 @@ class Handshake:
         refusal: What refuses it, whoever asks; None when nothing does.
     """
 
-    delay_s: float = 0.0
-    answered: bool = True
-    refusal: RefuseHandshake | None = None
+    delay_s: float
+    answered: bool
+    refusal: RefuseHandshake | None
 
     @classmethod
     def under(cls, faults: Sequence[Fault]) -> Handshake:
