@@ -119,13 +119,15 @@ async def call(
     run = asyncio.create_task(runner.run())
     listening = asyncio.create_task(phone.listen())
     await asyncio.sleep(1.0)  # virtual: what follows counts from here
-    yield Call(phone, socket, transport, before, behind, worker, run)
-    if not run.done():
-        await worker.cancel()
-    await run
-    if not transport.attached:
-        await theirs.close()
-    await listening
+    try:
+        yield Call(phone, socket, transport, before, behind, worker, run)
+    finally:
+        if not run.done():
+            await worker.cancel()
+        await run
+        if not transport.attached:
+            await theirs.close()
+        await listening
 
 
 PlaceCall = Callable[..., AbstractAsyncContextManager[Call]]
