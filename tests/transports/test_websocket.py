@@ -253,6 +253,8 @@ async def test_a_peer_that_never_reads_ends_the_socket_instead_of_filling_memory
         with pytest.raises(SocketBacklogError) as backlog:
             send_for_ever()
         assert backlog.value.waiting > websocket.MAX_UNSENT_BYTES
+        with pytest.raises(SocketClosedError):
+            await asyncio.wait_for(socket.receive(), 5)
 
     peers = Peers(flood)
     async with served(peers) as url:

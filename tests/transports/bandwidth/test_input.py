@@ -19,6 +19,7 @@ from callpipe.transports.frames import (
     OutputEncodedAudioFrame,
 )
 from callpipe.transports.lane import UPSTREAM, Rest
+from callpipe.transports.loopback import LoopbackSocket
 from callpipe.transports.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
@@ -122,6 +123,26 @@ async def test_a_call_that_is_cancelled_was_not_left_by_the_caller(place_call: P
         await one.worker.cancel()
         await one.run
         assert events == []
+
+
+class Lingering:
+    """A socket that goes on after it was closed."""
+
+    def __init__(self, socket: LoopbackSocket) -> None:
+        self.send, self.receive, self.offer_to = socket.send, socket.receive, socket.offer_to
+
+    async def close(self, code: int = 1000, reason: str = "", *, deadline_s: float = 1.0) -> None:
+        pass
+
+
+@virtually
+async def test_what_comes_after_the_end_is_heard_by_nobody(place_call: PlaceCall) -> None:
+    async with place_call(wrap=Lingering) as one:
+        await one.end()
+        one.phone.socket.send(media(1))
+        await one.phone.socket.close()
+        await asyncio.sleep(0.1)
+        assert heard(one) == []
 
 
 @virtually

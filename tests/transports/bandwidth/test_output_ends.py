@@ -93,6 +93,17 @@ async def test_a_cancel_closes_without_waiting_for_the_pipeline(place_call: Plac
         assert one.phone.closed_at == 1.0
 
 
+@pytest.mark.parametrize("speaking", [False, True])
+@virtually
+async def test_an_output_that_is_given_up_closes_the_stream(place_call: PlaceCall, speaking: bool) -> None:
+    async with place_call() as one:
+        await one.say(*[speech(900)] * speaking)
+        assert one.phone.closed_at is None
+        await one.transport.output().cleanup()
+        await asyncio.sleep(0)
+        assert one.phone.closed_at == 1.0
+
+
 @virtually
 async def test_when_the_caller_hangs_up_nothing_is_sent_and_nothing_waits(
     place_call: PlaceCall,

@@ -69,6 +69,26 @@ def test_events_that_want_no_bxml_are_sent_once_more_when_the_connection_fails(k
     assert report.named("webhook")[-1].detail == "disconnect: not delivered"
 
 
+def test_an_event_that_was_not_answered_in_time_is_not_sent_again(kit: Kit) -> None:
+    server = kit.server({"/initiate": kit.bxml("<Pause/>"), "/status": late})
+    report = kit.place(server, STAY)
+    assert server.events() == ["initiate", "disconnect"]
+    assert report.named("webhook")[-1].detail == "disconnect: timeout"
+
+
+def test_it_is_noted_how_long_an_answer_took(kit: Kit) -> None:
+    async def slow() -> str:
+        await asyncio.sleep(0.5)
+        return "<Response/>"
+
+    redirect = '<Pause/><Redirect redirectUrl="/slow"/>'
+    report = kit.place(kit.server({"/initiate": kit.bxml(redirect), "/slow": slow}), STAY)
+    assert [event.detail for event in report.named("webhook")[:2]] == [
+        "initiate: 200 after 0 ms",
+        "redirect: 200 after 500 ms",
+    ]
+
+
 def test_an_application_without_a_status_url_is_not_told(kit: Kit) -> None:
     server = kit.server({"/initiate": kit.bxml("<Pause/>")})
     kit.place(server, STAY, status_url=None)
