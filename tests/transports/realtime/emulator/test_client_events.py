@@ -158,6 +158,14 @@ def test_what_the_api_refuses(event: dict[str, object], code: str, param: str) -
             "Invalid 'item.id': string too long. Expected a string with maximum length 32, "
             "but got a string with length 33 instead.",
         ),
+        (
+            session(tools=[{"type": "function", "name": "a b"}]),
+            "Invalid 'session.tools[0].name': String should match pattern '^[a-zA-Z0-9_-]+$'",
+        ),
+        (
+            {"type": "input_audio_buffer.append", "audio": "a?"},
+            "Invalid audio: expected base64-encoded audio bytes.",
+        ),
     ],
 )
 def test_the_words_of_a_refusal(event: dict[str, object], message: str) -> None:

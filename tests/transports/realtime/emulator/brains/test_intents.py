@@ -56,6 +56,12 @@ def test_of_tools_that_fit_equally_well_the_first_is_called() -> None:
     assert matching_tool("cancel it", tools) == tools[0]
 
 
+def test_a_word_of_a_name_outweighs_a_synonym_of_another() -> None:
+    tools = [{"name": "reserve_room"}, {"name": "book_taxi"}]
+    assert matching_tool("book it", tools) == tools[1]
+    assert matching_tool("reserve it", tools) == tools[0]
+
+
 def test_a_word_of_the_description_alone_asks_for_nothing() -> None:
     tools = [{"name": "look_up", "description": "Finds rooms."}]
     assert matching_tool("rooms", tools) is None
