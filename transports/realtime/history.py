@@ -93,11 +93,6 @@ class History:
         self._told: dict[str, _Told] = {}
         self._ids = 0
 
-    @property
-    def last(self) -> Entry | None:
-        """The newest entry."""
-        return self._entries[-1] if self._entries else None
-
     # What happens on the call.
 
     def caller_spoke(self, item_id: str, audio: EncodedAudio | None = None) -> None:
