@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
+from callpipe.transports.alarm import Alarm, earlier
 from callpipe.transports.frames import EncodedAudio
 from callpipe.transports.realtime.events import AudioDelta, MalformedEventError, TranscriptDelta, parse
 from callpipe.transports.realtime.happenings import Happening, SessionGone
 from callpipe.transports.realtime.opening import Opened
 from callpipe.transports.realtime.session import RealtimeSession
 
-from .alarm import Alarm
 from .errors import ModelLostError, ModelSessionRefusedError
 from .model_link import ModelLink
 
@@ -152,12 +152,12 @@ class ModelConversation:
 
     def _set_alarm(self, now: float) -> None:
         """Find out anew when the session has something to do."""
-        self._session_due = _earlier(self._session.next_due(now), self._session.progress_due)
+        self._session_due = earlier(self._session.next_due(now), self._session.progress_due)
         self._arm()
 
     def _arm(self) -> None:
         if not self._ended:
-            self._alarm.set(_earlier(self._session_due, self._link.due(owing=self._session.is_owed)))
+            self._alarm.set(earlier(self._session_due, self._link.due(owing=self._session.is_owed)))
 
     def _overdue(self) -> None:
         now = self._clock()
@@ -171,9 +171,3 @@ class ModelConversation:
         else:
             self.send()
             self._set_alarm(now)
-
-
-def _earlier(due: float | None, other: float | None) -> float | None:
-    if due is None or other is None:
-        return other if due is None else due
-    return min(due, other)

@@ -61,11 +61,6 @@ class InputEncodedAudioFrame(_PacketFrame, SystemFrame):
         self.position = position
         self.received_at = received_at
 
-    @property
-    def ends_at(self) -> int:
-        """Samples of the inbound track up to the packet's end, lost ones included."""
-        return self.position + self.encoded.size
-
     if not TYPE_CHECKING:
         id = functools.cached_property(lambda self: obj_id())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Callable
 
 import numpy as np
@@ -91,8 +90,7 @@ class ProbedStream:
 
     def _send(self, audio: bytes) -> None:
         for begin in range(0, len(audio), PACKET):
-            payload = base64.b64encode(audio[begin : begin + PACKET]).decode()
-            self._socket.send(play_audio(payload, PCMU_8K))
+            self._socket.send(play_audio(audio[begin : begin + PACKET], PCMU_8K))
 
     async def _start_of(self, audio: bytes) -> float | None:
         """Send audio, and return after how many milliseconds it is heard."""

@@ -24,7 +24,7 @@ MAX_WAITING_S = 120.0
 
 
 class SentAudio(Protocol):
-    """A piece of audio as it was sent; it may stay encoded until `audio` is read."""
+    """A piece of audio as it was sent."""
 
     @property
     def audio_format(self) -> AudioFormat:
@@ -33,7 +33,7 @@ class SentAudio(Protocol):
 
     @property
     def audio(self) -> bytes:
-        """The samples; a ValueError when they can't be decoded."""
+        """The samples."""
         ...
 
 
@@ -192,13 +192,7 @@ class _Run:
         if audio_format != self._encoder.audio_format:
             tail = self._encoder.finish()
             self._encoder = _Encoder(audio_format)
-        try:
-            audio = piece.audio
-        except ValueError:
-            # What a carrier makes of broken base64 is not known; here it is silence that lasts as long.
-            silence = MULAW_SILENCE if audio_format == PCMU_8K else b"\x00"
-            audio = silence * audio_format.size(self.span.duration_ms)
-        return tail + self._encoder.encode(audio)
+        return tail + self._encoder.encode(piece.audio)
 
     def finish(self) -> bytes:
         """Return the samples that were held back."""

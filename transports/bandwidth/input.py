@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import math
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -219,10 +220,16 @@ class BandwidthInput(MediaProcessor):
         packets, self._unrecorded = self._unrecorded, []
         if not packets:
             return
-        least_delayed = min(packets, key=_spoken_from)
-        self._line.carrier_clock.received(least_delayed.ends_at, least_delayed.received_at)
+        least_delayed = math.inf, 0, 0.0
+        for packet in packets:
+            ends_at = packet.position + len(packet.encoded.audio)
+            spoken_from = packet.received_at - ends_at / PCMU_8K.sample_rate
+            if spoken_from <= least_delayed[0]:
+                least_delayed = spoken_from, ends_at, packet.received_at
+        self._line.carrier_clock.received(*least_delayed[1:])
         position, audio = packets[0].position, b"".join([packet.encoded.audio for packet in packets])
-        if packets[-1].ends_at == position + len(audio):
+        last = packets[-1]
+        if last.position + len(last.encoded.audio) == position + len(audio):
             tracks.received(position, audio)
             return
         for packet in packets:
@@ -277,8 +284,3 @@ class BandwidthInput(MediaProcessor):
         await self.push_frame(stopped)
         if not self._line.closed_by_us:
             await self._disconnected()
-
-
-def _spoken_from(packet: InputEncodedAudioFrame) -> float:
-    """Return when the track's first sample was spoken, in s, had this packet come without delay."""
-    return packet.received_at - packet.ends_at / PCMU_8K.sample_rate

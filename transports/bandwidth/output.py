@@ -27,6 +27,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection
 
+from ..alarm import Alarm, earlier
 from ..audio.formats import Tracks
 from ..call_events import MediaStoppedFrame
 from ..errors import FormatMismatchError
@@ -78,7 +79,7 @@ class BandwidthOutput(MediaProcessor):
         self._ending: EndFrame | None = None
         self._end_by = 0.0
         self._due = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._due.set, line.clock)
         self._media_stopped = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._tones_to_play = 0
@@ -171,8 +172,7 @@ class BandwidthOutput(MediaProcessor):
     async def cleanup(self) -> None:
         """Close the socket and stop following the playout."""
         await super().cleanup()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.set(None)
         await self._line.close()
         for task in tuple(self._tasks):
             await self.cancel_task(task)  # pyright: ignore[reportUnknownMemberType]  pipecat's tasks are untyped
@@ -193,8 +193,7 @@ class BandwidthOutput(MediaProcessor):
         if not self._speaking:
             self._speaking = True
             self._news = True
-        if self._timer is None:
-            self._arm()
+        self._arm()
         return True
 
     def _wait(self, pieces: list[Piece]) -> None:
@@ -293,26 +292,13 @@ class BandwidthOutput(MediaProcessor):
             await self.push_error("the carrier does not read", exception=self._line.backlog)
 
     def _arm(self) -> None:
-        """Set the one timer for what is due next."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._waiting.held:
-            return
-        due_at: list[float] = []
+        """Set the alarm to what is due next."""
+        due = None if self._ending is None else self._end_by
         if self._waiting:
-            due_at.append(self._waiting.due_at())
+            due = earlier(due, self._waiting.due_at())
         elif self._speaking:
-            due_at.append(self._silent_at())
-        if self._ending is not None:
-            due_at.append(self._end_by)
-        if due_at:
-            delay_s = max(min(due_at) - self._line.clock(), 0.001)
-            self._timer = self.get_event_loop().call_later(delay_s, self._timer_is_due)
-
-    def _timer_is_due(self) -> None:
-        self._timer = None
-        self._due.set()
+            due = earlier(due, self._silent_at())
+        self._alarm.set(None if self._waiting.held else due)
 
     async def _play_tones(self, frame: OutputDTMFFrame | OutputDTMFUrgentFrame) -> None:
         """Play keypad tones: Bandwidth's media socket has no message for DTMF."""

@@ -10,7 +10,7 @@ from pipecat.frames.frames import Frame, OutputAudioRawFrame
 
 from ..audio.playhead import Playhead
 from ..frames import EncodedAudio, OutputEncodedAudioFrame
-from .messages import play_audio
+from .serializer import playout_message
 
 MAX_PIECE_MS = 1000
 """A longer frame is sent in pieces, so that the lead stays bounded."""
@@ -51,19 +51,18 @@ def piece_of(frame: Frame, encoded: EncodedAudio) -> Piece:
         PlayoutFormatError: Bandwidth does not take the audio's format.
         PlayoutPayloadError: Encoded audio is not base64.
     """
-    return Piece(frame, encoded, encoded.duration_ms, play_audio(encoded.payload, encoded.audio_format))
+    return Piece(frame, encoded, encoded.duration_ms, playout_message(encoded))
 
 
 def split(piece: Piece) -> list[Piece]:
-    """Return a piece in pieces of `MAX_PIECE_MS` at the most; its payload is cut undecoded."""
+    """Return a piece in pieces of `MAX_PIECE_MS` at the most."""
     if piece.duration_ms <= MAX_PIECE_MS:
         return [piece]
-    payload, audio_format = piece.encoded.payload, piece.encoded.audio_format
-    # Whole samples of 16 bits, and whole groups of base64.
-    step = audio_format.size(MAX_PIECE_MS) // 6 * 6 * 4 // 3
+    audio, audio_format = piece.encoded.audio, piece.encoded.audio_format
+    step = audio_format.size(MAX_PIECE_MS)
     parts = [
-        EncodedAudio(payload=payload[start : start + step], audio_format=audio_format)
-        for start in range(0, len(payload), step)
+        EncodedAudio(audio=audio[start : start + step], audio_format=audio_format)
+        for start in range(0, len(audio), step)
     ]
     return [piece_of(_with_audio(piece.frame, part), part) for part in parts]
 

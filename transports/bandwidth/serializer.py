@@ -10,6 +10,7 @@ from pipecat.serializers.base_serializer import FrameSerializer
 
 from ..audio.formats import PCM_8K, PCM_16K, PCM_24K, AudioFormat, Encoding
 from ..frames import EncodedAudio, OutputEncodedAudioFrame
+from .errors import PlayoutPayloadError
 from .messages import CLEAR, StartMessage, play_audio
 from .stream import MediaStream
 
@@ -25,6 +26,20 @@ def bot_audio(frame: Frame) -> EncodedAudio | None:
         audio_format = mono or AudioFormat(Encoding.PCM, frame.sample_rate, frame.num_channels)
         return EncodedAudio(audio=frame.audio, audio_format=audio_format)
     return None
+
+
+def playout_message(encoded: EncodedAudio) -> bytes:
+    """Return the message that has audio played to the call.
+
+    Raises:
+        PlayoutFormatError: Bandwidth does not take the audio's format.
+        PlayoutPayloadError: The payload is not base64.
+    """
+    try:
+        audio = encoded.audio
+    except ValueError:
+        raise PlayoutPayloadError from None
+    return play_audio(audio, encoded.audio_format)
 
 
 class BandwidthSerializer(FrameSerializer):
@@ -55,7 +70,7 @@ class BandwidthSerializer(FrameSerializer):
         """
         encoded = bot_audio(frame)
         if encoded is not None:
-            return play_audio(encoded.payload, encoded.audio_format).decode()
+            return playout_message(encoded).decode()
         if isinstance(frame, InterruptionFrame):
             return CLEAR.decode()
         return None

@@ -65,7 +65,7 @@ class BotSpeech:
         """Take a piece of an item; `cut` tells that its response was interrupted before.
 
         Raises:
-            MalformedEventError: The audio is not base64, or half a sample.
+            MalformedEventError: The audio ends in half a sample.
         """
         if self._items.is_closed(event.item_id):
             return []
@@ -79,21 +79,23 @@ class BotSpeech:
             return []
         if item.complete or (event.event_id and event.event_id == item.last_event_id):
             return []
-        encoded = EncodedAudio(payload=event.delta, audio_format=self._format)
-        duration_ms = self._duration_ms(encoded)
-        if not duration_ms:
+        size = len(event.audio)
+        if self._format.encoding is Encoding.PCM and size % 2:
+            raise MalformedEventError("response.output_audio.delta", "the audio ends in half a sample")
+        if not size:
             return []
         began: list[Happening] = []
         if not item.generated_ms:
             item.began_at = now
             self.progress_due = self.progress_due or now + PROGRESS_S
             began.append(BotStarted(item.item_id))
+        duration_ms = self._format.duration_ms(size)
         item.generated_ms += duration_ms
         item.last_event_id = event.event_id
         item.content_index = event.content_index
         if self.assumed:
             self.playhead.sent(duration_ms, now, item.item_id)
-        return [*began, BotAudio(item.item_id, encoded)]
+        return [*began, BotAudio(item.item_id, EncodedAudio(audio=event.audio, audio_format=self._format))]
 
     def prerecorded(self, item_id: str, text: str, audio: EncodedAudio, now: float) -> list[Happening]:
         """Pass on speech that no model makes, whole; no server's session holds it as an item of its own."""
@@ -305,12 +307,3 @@ class BotSpeech:
             item.text = self.whole_words(item)
             item.complete = True
         return stopped
-
-    def _duration_ms(self, encoded: EncodedAudio) -> float:
-        try:
-            size = len(encoded.audio)
-        except ValueError:
-            raise MalformedEventError("response.output_audio.delta", "the audio is not base64") from None
-        if self._format.encoding is Encoding.PCM and size % 2:
-            raise MalformedEventError("response.output_audio.delta", "the audio ends in half a sample")
-        return self._format.duration_ms(size)

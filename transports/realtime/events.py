@@ -232,10 +232,10 @@ class OutputItemDone(msgspec.Struct, frozen=True, tag="response.output_item.done
 
 
 class AudioDelta(msgspec.Struct, frozen=True, tag="response.output_audio.delta"):
-    """A piece of the bot's speech: `delta` is base64 in the session's output format."""
+    """A piece of the bot's speech: `audio`, in the session's output format, crosses the wire in base64."""
 
     item_id: str
-    delta: str
+    audio: bytes = msgspec.field(name="delta")
     response_id: str
     event_id: str = ""
     content_index: int = 0

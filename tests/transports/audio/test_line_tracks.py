@@ -15,7 +15,6 @@ from callpipe.transports.audio.g711 import MULAW_SILENCE
 from callpipe.transports.audio.line_tracks import LineAudio, LineTracks
 from callpipe.transports.audio.playhead import CarrierClock, Playhead
 from callpipe.transports.errors import FormatMismatchError
-from callpipe.transports.frames import EncodedAudio
 
 MAX_WAITING_S = 120.0
 
@@ -274,17 +273,6 @@ class TestBotsTrack:
         line.tracks.received(line.packets * PACKET, CALLER)
         line.tracks.finish(line.now + 1)
         assert [piece.reads for piece in pieces[:50]] == [0] * 50
-
-    def test_broken_base64_is_silence_of_its_length(self) -> None:
-        line, said = Line(), distinct(PACKET)
-        line.hear(1)
-        for encoded in (EncodedAudio(payload="*" * 216), EncodedAudio(audio=said)):
-            line.playhead.sent(encoded.duration_ms, line.now)
-            line.tracks.sent(encoded, line.now)
-        line.hear(3)
-        line.take()
-        broken = EncodedAudio(payload="*" * 216).size
-        assert line.bot == (SILENCE * (PACKET + broken) + said).ljust(4 * PACKET, SILENCE)
 
     @pytest.mark.parametrize(
         "audio_format",

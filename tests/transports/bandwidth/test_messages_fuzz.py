@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from pipecat.frames.frames import ErrorFrame
 
 from callpipe.transports.bandwidth.errors import MalformedMessageError
-from callpipe.transports.bandwidth.messages import MediaMessage, is_base64, parse
+from callpipe.transports.bandwidth.messages import MediaMessage, parse
 from callpipe.transports.call_events import CarrierFaultFrame, MediaStoppedFrame
-from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame
+from callpipe.transports.encoded_audio import decode_base64
+from callpipe.transports.frames import InputEncodedAudioFrame
 from callpipe.transports.virtual_time import run_virtual
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ def test_only_the_documented_error_escapes() -> None:
     assert longest < 100, "an explanation repeats content"
 
 
+def encoded(audio: bytes) -> str:
+    return base64.b64encode(audio).decode()
+
+
 @settings(max_examples=1_000, deadline=None)
 @given(st.text(max_size=300) | st.binary(max_size=300))
 def test_any_text_or_bytes(message: str | bytes) -> None:
@@ -121,11 +126,18 @@ def test_any_text_or_bytes(message: str | bytes) -> None:
 
 
 @settings(max_examples=1_000, deadline=None)
-@given(st.text("AQ/+=-_ \n", max_size=12) | st.text(max_size=8), st.binary(max_size=20))
-def test_what_is_taken_for_base64_decodes_and_what_is_encoded_is_taken(payload: str, audio: bytes) -> None:
-    if is_base64(payload):
-        assert len(base64.b64decode(payload, validate=True)) == EncodedAudio(payload=payload).size
-    assert is_base64(base64.b64encode(audio).decode())
+@given(st.text("AQ/+=-_ \n", max_size=12) | st.text(max_size=8) | st.binary(max_size=20).map(encoded))
+def test_of_media_nothing_is_taken_but_base64(payload: str) -> None:
+    message = json.dumps({"eventType": "media", "track": "inbound", "payload": payload})
+    try:
+        audio = decode_base64(payload)
+    except ValueError:
+        audio = b""
+    if audio:
+        assert parse(message) == MediaMessage("inbound", audio)
+    else:
+        with pytest.raises(MalformedMessageError):
+            parse(message)
 
 
 def test_every_good_packet_among_broken_messages_arrives(place_call: PlaceCall) -> None:

@@ -17,7 +17,7 @@ from pipecat.frames.frames import (
 )
 
 from callpipe.transports.bandwidth import BandwidthSerializer
-from callpipe.transports.bandwidth.errors import PlayoutFormatError
+from callpipe.transports.bandwidth.errors import PlayoutFormatError, PlayoutPayloadError
 from callpipe.transports.call_events import CarrierFaultFrame, MediaStartedFrame, MediaStoppedFrame
 from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame, OutputEncodedAudioFrame
 
@@ -79,3 +79,9 @@ async def test_an_interruption_clears_and_other_frames_send_nothing() -> None:
 async def test_other_audio_is_refused(rate: int, channels: int) -> None:
     with pytest.raises(PlayoutFormatError):
         await BandwidthSerializer().serialize(OutputAudioRawFrame(b"\0\0\0\0", rate, channels))
+
+
+@pytest.mark.parametrize("broken", ['"}}', "abc", "a b=", "=AAA"])
+async def test_nothing_is_sent_but_base64(broken: str) -> None:
+    with pytest.raises(PlayoutPayloadError):
+        await BandwidthSerializer().serialize(OutputEncodedAudioFrame(EncodedAudio(payload=broken)))

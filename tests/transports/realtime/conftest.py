@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from callpipe.transports.audio.playhead import Playhead
-from callpipe.transports.realtime.events import parse
+from callpipe.transports.realtime.events import MalformedEventError, parse
 from callpipe.transports.realtime.happenings import BotAudio, Happening
 from callpipe.transports.realtime.opening import Opened
 from callpipe.transports.realtime.session import RealtimeSession
@@ -68,7 +68,11 @@ class Server:
     def says(self, event_type: str, **changes: Any) -> Sequence[Happening]:
         self._events += 1
         changes.setdefault("event_id", f"event_{self._events}")
-        return self._noted(self.session.receive(parse(server_event(event_type, **changes)), self.now))
+        try:
+            event = parse(server_event(event_type, **changes))
+        except MalformedEventError as malformed:
+            return self._noted(self.session.malformed(malformed, self.now))
+        return self._noted(self.session.receive(event, self.now))
 
     def _noted(self, happened: Sequence[Happening]) -> Sequence[Happening]:
         self.happened += happened

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 
 import pytest
 
@@ -33,8 +32,8 @@ class Bot:
 
     def say(self, ms: float, now: float, item: str = "a", *, cut: bool = False) -> list[type]:
         self._events += 1
-        payload = b64encode(bytes(PCMU_8K.size(ms))).decode()
-        event = AudioDelta(response_id="r", item_id=item, delta=payload, event_id=f"e{self._events}")
+        audio = bytes(PCMU_8K.size(ms))
+        event = AudioDelta(response_id="r", item_id=item, audio=audio, event_id=f"e{self._events}")
         return [type(each) for each in self.speech.audio(event, cut=cut, now=now)]
 
     def write(self, text: str, item: str = "a") -> None:
@@ -73,7 +72,7 @@ def test_a_piece_without_audio_starts_nothing(bot: Bot) -> None:
 def test_half_a_sample_is_refused() -> None:
     speech = BotSpeech(PCM_24K, [], Pace())
     with pytest.raises(CallpipeError, match="half a sample"):
-        speech.audio(AudioDelta(response_id="r", item_id="a", delta="AAAA"), cut=False, now=1.0)
+        speech.audio(AudioDelta(response_id="r", item_id="a", audio=bytes(3)), cut=False, now=1.0)
 
 
 def test_speech_is_heard_as_it_plays_and_closed_when_it_is_heard(bot: Bot) -> None:

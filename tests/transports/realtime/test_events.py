@@ -116,12 +116,12 @@ def _parsed(message: str) -> events.ServerEvent | None:
         return None
 
 
-def test_an_audio_delta_keeps_its_payload() -> None:
+def test_an_audio_delta_is_decoded() -> None:
     event = events.parse((PACKETS / "response.output_audio.delta.json").read_text())
 
     assert isinstance(event, events.AudioDelta)
     assert (event.response_id, event.item_id, event.content_index) == ("resp_1", "item_bot_1", 0)
-    assert len(event.delta) == 6400
+    assert len(event.audio) == 4800
 
 
 def test_unknown_types_are_named_and_not_refused() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -53,8 +52,8 @@ class Call:
         self.dialogue.began("r-1", request_id)
 
     def says(self, ms: float, *, complete: bool = False) -> None:
-        payload = b64encode(bytes(PCMU_8K.size(ms))).decode()
-        self.speech.audio(AudioDelta(response_id="r-1", item_id="a", delta=payload), cut=False, now=1.0)
+        audio = bytes(PCMU_8K.size(ms))
+        self.speech.audio(AudioDelta(response_id="r-1", item_id="a", audio=audio), cut=False, now=1.0)
         self.speech.transcript(TranscriptDone(response_id="r-1", item_id="a", transcript=WORDS))
         assert self.dialogue.responses.live is not None
         self.dialogue.responses.live.spoke = True

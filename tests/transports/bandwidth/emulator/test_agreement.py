@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from datetime import UTC, datetime
 
@@ -48,7 +47,7 @@ def test_the_transport_reads_the_carriers_messages() -> None:
 
 @pytest.mark.parametrize("audio_format", [PCMU_8K, PCM_8K, PCM_16K, PCM_24K])
 def test_the_carrier_reads_the_transports_messages(audio_format: AudioFormat) -> None:
-    sent = messages.play_audio(base64.b64encode(b"\x01\x02").decode(), audio_format).decode()
+    sent = messages.play_audio(b"\x01\x02", audio_format).decode()
     assert media_messages.parse_server_message(sent) == media_messages.PlayAudio(b"\x01\x02", audio_format)
     assert media_messages.parse_server_message(messages.CLEAR.decode()) == media_messages.Clear()
 

@@ -9,6 +9,13 @@ RESOLUTION_S = 0.001
 """The shortest time it is set to: times are rounded, and one that rings too early is set again at once."""
 
 
+def earlier(due: float | None, other: float | None) -> float | None:
+    """Return the earlier of two times; None is never."""
+    if due is None or other is None:
+        return other if due is None else due
+    return min(due, other)
+
+
 class Alarm:
     """Rings once, at the time it was last set to.
 

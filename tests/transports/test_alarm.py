@@ -3,7 +3,7 @@
 import asyncio
 import math
 
-from callpipe.processors.alarm import Alarm
+from callpipe.transports.alarm import Alarm
 from callpipe.transports.virtual_time import run_virtual
 
 
