@@ -271,6 +271,27 @@ def test_a_hundred_thousand_broken_events_raise_nothing_else_and_good_ones_arriv
     assert refused > 20_000
 
 
+@pytest.mark.parametrize(
+    ("details", "failure"),
+    [
+        (None, ("response_failed", "the response was failed")),
+        ({"reason": "max_output_tokens"}, ("max_output_tokens", "the response was failed")),
+        ({"reason": "other", "error": {"type": "server_error"}}, ("server_error", "the response was failed")),
+        (
+            {"error": {"type": "server_error", "code": "overloaded", "message": "Try again."}},
+            ("overloaded", "Try again."),
+        ),
+    ],
+)
+def test_a_failure_is_named_as_closely_as_the_server_does(
+    details: dict[str, Any] | None, failure: tuple[str, str]
+) -> None:
+    response = {"id": "resp_1", "status": "failed", "status_details": details}
+    event = events.parse(json.dumps({"type": "response.done", "response": response}))
+    assert isinstance(event, events.ResponseDone)
+    assert event.response.failure == failure
+
+
 def test_events_cannot_be_changed() -> None:
     event = events.UnknownEvent("x")
 
