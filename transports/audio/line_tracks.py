@@ -75,7 +75,12 @@ class LineTracks:
             position: Samples of the inbound track before this packet, lost ones included.
             payload: PCMU of 8 kHz.
         """
-        self._caller.receive(position, payload)
+        caller = self._caller
+        if position == caller.ends_at:
+            caller.samples += payload
+            caller.ends_at = position + len(payload)
+        else:
+            caller.receive(position, payload)
 
     def sent(self, piece: SentAudio, now: float) -> None:
         """Note a piece of audio right after `Playhead.sent` was told of it.
@@ -129,31 +134,35 @@ class LineTracks:
 
 
 class _CallerTrack:
-    """What came in and was not given yet."""
+    """What came in and was not given yet.
+
+    Attributes:
+        position: The first sample that was not given; None before the first packet.
+        samples: Those from there on.
+        ends_at: The position behind the last sample that came in.
+    """
 
     def __init__(self) -> None:
-        self.position: int | None = None  # of the first sample that was not given; None before the first packet
-        self._samples = bytearray()
-
-    @property
-    def ends_at(self) -> int:
-        """The position behind the last sample that came in."""
-        return (self.position or 0) + len(self._samples)
+        self.position: int | None = None
+        self.samples = bytearray()
+        self.ends_at = -1
 
     def receive(self, position: int, payload: bytes) -> None:
+        """Take a packet that does not follow the one before."""
         if self.position is None:
             self.position = position
         offset = position - self.position
         if offset < 0:
             payload, offset = payload[-offset:], 0
-        gap = offset - len(self._samples)
+        gap = offset - len(self.samples)
         if gap > 0:
-            self._samples += MULAW_SILENCE * gap
-        self._samples[offset : offset + len(payload)] = payload
+            self.samples += MULAW_SILENCE * gap
+        self.samples[offset : offset + len(payload)] = payload
+        self.ends_at = self.position + len(self.samples)
 
     def take(self, count: int) -> bytes:
-        taken = bytes(self._samples[:count])
-        del self._samples[:count]
+        taken = bytes(self.samples[:count])
+        del self.samples[:count]
         self.position = (self.position or 0) + count
         return taken
 

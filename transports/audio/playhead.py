@@ -6,6 +6,7 @@ to the wire plays back to back, from its arrival on or from the end of the audio
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ INBOUND_SAMPLE_RATE = 8_000
 
 CLOCK_WINDOW_S = 20.0
 """How long a packet counts for the carrier's clock: 100 ppm are 2 ms in it, and it holds 1,000 packets."""
+
+CLOCK_STEP_S = 0.2
+"""Of the packets of so long only the least delayed counts."""
 
 
 @dataclass(slots=True, eq=False)
@@ -176,6 +180,10 @@ class CarrierClock:
         # (arrived at, zero): `zero` is when sample 0 was spoken by this packet. Rising in both, so that the
         # first entry is the least delayed packet of the window.
         self._least: deque[tuple[float, float]] = deque()
+        # The least delayed packet of those that are not in there yet: a packet costs as little as can be.
+        self._newest_zero = math.inf
+        self._newest_at = 0.0
+        self._next_at = -math.inf
 
     def received(self, samples_so_far: int, now: float) -> None:
         """Note a packet.
@@ -184,16 +192,26 @@ class CarrierClock:
             samples_so_far: Samples of the inbound track up to the packet's end, lost ones included.
             now: When the packet arrived, in s.
         """
-        least = self._least
         zero = now - samples_so_far / INBOUND_SAMPLE_RATE
-        while least and least[-1][1] >= zero:
-            least.pop()
-        least.append((now, zero))
-        while least[0][0] < now - CLOCK_WINDOW_S:
-            least.popleft()
+        if zero <= self._newest_zero:
+            self._newest_zero = zero
+            self._newest_at = now
+        if now >= self._next_at:
+            self._remember(now)
 
     def position(self, now: float) -> float:
         """Return the samples of the inbound track at the time `now` in s; 0.0 before the first packet."""
         if not self._least:
             return 0.0
-        return (now - self._least[0][1]) * INBOUND_SAMPLE_RATE
+        return (now - min(self._least[0][1], self._newest_zero)) * INBOUND_SAMPLE_RATE
+
+    def _remember(self, now: float) -> None:
+        """Put the least delayed of the last packets among those of the window."""
+        least = self._least
+        while least and least[-1][1] >= self._newest_zero:
+            least.pop()
+        least.append((self._newest_at, self._newest_zero))
+        while least[0][0] < now - CLOCK_WINDOW_S:
+            least.popleft()
+        self._newest_zero = math.inf
+        self._next_at = now + CLOCK_STEP_S

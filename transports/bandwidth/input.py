@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import math
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -70,7 +69,7 @@ class BandwidthInput(MediaProcessor):
         self._stream = MediaStream()
         self._redacted = RedactedLine(line.carrier_clock)
         self._media_over = False
-        self._unrecorded: list[InputEncodedAudioFrame] = []
+        self._packets = 0
         self._reading: asyncio.Task[None] | None = None
         self._busy = True  # something is in hand, or nobody reads
         self._passing_on: asyncio.Task[None] | None = None
@@ -198,10 +197,12 @@ class BandwidthInput(MediaProcessor):
         tracks = self._line.tracks
         if tracks is None:
             return rest
-        self._unrecorded.append(frame)
-        if len(self._unrecorded) < PACKETS_PER_LINE_AUDIO:
+        position, audio = frame.position, frame.encoded.audio
+        self._line.carrier_clock.received(position + len(audio), frame.received_at)
+        tracks.received(position, audio)
+        self._packets += 1
+        if self._packets % PACKETS_PER_LINE_AUDIO:
             return rest
-        self._note_packets(tracks)
         line_audio = self._kept(tracks.take(frame.received_at))
         if line_audio is None:
             return rest
@@ -214,26 +215,6 @@ class BandwidthInput(MediaProcessor):
             await rest
         finally:
             await self.push_audio(line_audio)
-
-    def _note_packets(self, tracks: LineTracks) -> None:
-        """Put down the packets since the last piece: several at a time cost less than one by one."""
-        packets, self._unrecorded = self._unrecorded, []
-        if not packets:
-            return
-        least_delayed = math.inf, 0, 0.0
-        for packet in packets:
-            ends_at = packet.position + len(packet.encoded.audio)
-            spoken_from = packet.received_at - ends_at / PCMU_8K.sample_rate
-            if spoken_from <= least_delayed[0]:
-                least_delayed = spoken_from, ends_at, packet.received_at
-        self._line.carrier_clock.received(*least_delayed[1:])
-        position, audio = packets[0].position, b"".join([packet.encoded.audio for packet in packets])
-        last = packets[-1]
-        if last.position + len(last.encoded.audio) == position + len(audio):
-            tracks.received(position, audio)
-            return
-        for packet in packets:
-            tracks.received(packet.position, packet.encoded.audio)
 
     def _kept(self, line_audio: LineAudio | None) -> LineAudioFrame | None:
         """Return what may be recorded of both tracks' next piece."""
@@ -248,8 +229,6 @@ class BandwidthInput(MediaProcessor):
         """Note what decides which of the line may be recorded."""
         match frame:
             case RedactionFrame():
-                if self._line.tracks is not None:
-                    self._note_packets(self._line.tracks)  # they tell where on the line it begins
                 self._redacted.take(frame)
             case UserStartedSpeakingFrame() | UserStoppedSpeakingFrame():
                 self._redacted.caller_speaks = isinstance(frame, UserStartedSpeakingFrame)
@@ -277,7 +256,6 @@ class BandwidthInput(MediaProcessor):
         self._media_over = True
         self._line.ended(stopped.at)
         if self._line.tracks is not None:
-            self._note_packets(self._line.tracks)
             line_audio = self._kept(self._line.tracks.finish(stopped.at))
             if line_audio is not None:
                 await self.push_audio(line_audio)

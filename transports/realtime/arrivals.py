@@ -31,15 +31,11 @@ class Arrivals:
         self._piece_start_ms = self._ends_ms = 0.0
         self._came_at = -math.inf
 
-    def is_in_time(self, duration_ms: float, now: float) -> bool:
-        """Whether audio that came in until `now` came as fast as it was spoken."""
-        return -JITTER_MS < (now - self._came_at) * 1000 - duration_ms < JITTER_MS
-
     def came(self, duration_ms: float, now: float) -> None:
         """Note audio that came in until `now`, a burst piece after piece."""
         end_ms = self._ends_ms + duration_ms
-        fits = end_ms - self._piece_start_ms <= PIECE_MS
-        if now != self._came_at and not (fits and self.is_in_time(duration_ms, now)):
+        in_time = -JITTER_MS < (now - self._came_at) * 1000 - duration_ms < JITTER_MS
+        if now != self._came_at and not (in_time and end_ms - self._piece_start_ms <= PIECE_MS):
             self._begin_piece()
         self._ends_ms = end_ms
         self._came_at = now

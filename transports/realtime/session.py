@@ -222,7 +222,7 @@ class RealtimeSession:
         if heard is None or self._ended:
             return
         audio = heard.audio
-        self._handover.audio.hold(heard, now)
+        self._handover.audio.hold(audio, now)
         if self.ready:
             self.outbox.append(client_events.append_audio(audio))
 

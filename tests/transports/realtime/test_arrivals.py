@@ -58,11 +58,13 @@ def test_a_place_is_found_on_both_sides_of_a_pause_of_the_line(pause_s: float) -
     assert arrivals.came_at(2_070.0) == pytest.approx(102.07 + pause_s)
 
 
-@pytest.mark.parametrize(
-    ("late_s", "in_time"), [(-0.006, False), (-0.004, True), (0.004, True), (0.006, False)]
-)
-def test_a_packet_is_in_time_when_it_comes_as_fast_as_it_was_spoken(late_s: float, in_time: bool) -> None:
-    assert talking().is_in_time(20.0, 103.02 + late_s) is in_time
+@pytest.mark.parametrize("off_s", [-0.006, -0.004, 0.004, 0.006])
+def test_audio_that_is_little_off_is_remembered_together(off_s: float) -> None:
+    arrivals = talking(packets=151)
+    arrivals.came(20.0, 103.04 + off_s)
+
+    together = abs(off_s) < 0.005
+    assert arrivals.came_at(3_010.0) == pytest.approx(103.01 + off_s * together)
 
 
 def test_a_line_in_time_takes_a_tenth_of_the_memory() -> None:

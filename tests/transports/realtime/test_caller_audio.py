@@ -30,7 +30,7 @@ def hold(audio: CallerAudio, packets: Iterable[EncodedAudio], begin_at: float = 
     now = begin_at
     for one in packets:
         now += one.duration_ms / 1000
-        audio.hold(one, now)
+        audio.hold(one.audio, now)
 
 
 def held(count: int, *, detects_turns: bool = True) -> CallerAudio:
@@ -99,7 +99,7 @@ def test_packets_may_be_of_any_length() -> None:
 def test_half_a_sample_is_left_out() -> None:
     pcm = tone(8_000, ms=30) + b"\x01"
     audio = keeper(PCM_24K)
-    audio.hold(EncodedAudio(audio=pcm, audio_format=PCM_24K), 0.0)
+    audio.hold(pcm, 0.0)
 
     assert loudness(pcm, PCM_24K) == loudness(pcm[:-1], PCM_24K)
     assert restarted(audio).size == 480
@@ -167,8 +167,8 @@ def test_it_is_known_when_the_audio_came_in() -> None:
     hold(audio, map(packet, range(3)), begin_at=5.0)  # after a pause, and not put down yet
     assert audio.came_at(2_030.0) == pytest.approx(5.03)
 
-    audio.hold(packet(), 9.0)
-    audio.hold(packet(), 9.1)
+    audio.hold(packet().audio, 9.0)
+    audio.hold(packet().audio, 9.101)
     assert audio.came_at(2_079.0) == pytest.approx(8.999)
 
     audio.started(1_000)
@@ -263,14 +263,14 @@ def test_a_line_is_quiet_when_nobody_has_spoken_for_long_enough() -> None:
     speech = EncodedAudio(audio=encode_mulaw(tone(8_000)))
     hiss = EncodedAudio(audio=encode_mulaw(tone(100)))
     for _ in range(24):
-        audio.hold(hiss, 0.0)
+        audio.hold(hiss.audio, 0.0)
     assert not audio.is_quiet(500)
-    audio.hold(hiss, 0.0)
+    audio.hold(hiss.audio, 0.0)
     assert audio.is_quiet(500)
 
-    audio.hold(speech, 0.0)
+    audio.hold(speech.audio, 0.0)
     for _ in range(20):
-        audio.hold(hiss, 0.0)
+        audio.hold(hiss.audio, 0.0)
 
     assert not audio.is_quiet(500)
     assert audio.is_quiet(400)

@@ -62,7 +62,7 @@ class Call:
 
     def hears(self, packet: bytes, count: int = 100) -> None:
         for _ in range(count):
-            self.handover.audio.hold(EncodedAudio(audio=packet), 0.0)
+            self.handover.audio.hold(packet, 0.0)
 
     def owed(self) -> Wish | None:
         return self.handover.owed("Be brief.")
