@@ -97,7 +97,6 @@ class CallRecords:
 
     def begin(self, bot: BotProfile, ongoing: OngoingCall, *, recorded: bool) -> Journal:
         """Begin a call's journal and enter the call into the index."""
-        folder = self.folder(ongoing.call_id)
         journal = self.journal(ongoing)
         journal.write(
             "call_started",
@@ -106,19 +105,23 @@ class CallRecords:
             bot_version=bot.version,
             direction=ongoing.parties.direction,
         )
-        enter = functools.partial(
-            self._index.started,
+        enter = functools.partial(self._enter, ongoing, bot.version, datetime.now(UTC), recorded=recorded)
+        _on_disk(ongoing.call_id, enter)
+        return journal
+
+    def _enter(self, ongoing: OngoingCall, bot_version: str, started_at: datetime, *, recorded: bool) -> None:
+        """Enter a call into the index, unless it is there."""
+        folder = self.folder(ongoing.call_id)
+        self._index.started(
             ongoing.call_id,
-            bot=bot.name,
-            bot_version=bot.version,
+            bot=ongoing.bot,
+            bot_version=bot_version,
             direction=ongoing.parties.direction,
-            started_at=datetime.now(UTC),
+            started_at=started_at,
             recording=folder / "recording.wav" if recorded else None,
             journal=folder / "journal.jsonl",
             transcript=folder / "transcript.txt",
         )
-        _on_disk(ongoing.call_id, enter)
-        return journal
 
     async def end(self, ongoing: OngoingCall, journal: Journal, reason: str) -> None:
         """Close a call's journal, write its transcript and its figures."""
@@ -149,8 +152,19 @@ class CallRecords:
             os.close(descriptor)
         come_to = figures(events)
         self.summed_up(ongoing.bot, come_to)
+        recording = folder / "recording.wav"
+        _complete(recording, events)
+        # A process that died right after the call began may have left no row.
+        version, began = _beginning(events)
+        self._enter(ongoing, version, began, recorded=recording.exists())
         self._index.ended(ongoing.call_id, ended_at=datetime.now(UTC), reason=reason, figures=come_to)
-        _complete(folder / "recording.wav", events)
+
+
+def _beginning(events: Sequence[Mapping[str, Any]]) -> tuple[str, datetime]:
+    """Return the bot's version and when the call began, as far as its journal tells."""
+    began = datetime.fromisoformat(events[0]["time"]) if events else datetime.now(UTC)
+    versions = [event["bot_version"] for event in events if event["event"] == "call_started"]
+    return next(iter(versions), "unknown"), began
 
 
 def _complete(recording: Path, events: Sequence[Mapping[str, Any]]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from callpipe.pipelines.bot_profile import BotProfile
 from callpipe.pipelines.ongoing import OngoingCall
 from callpipe.pipelines.parties import Parties
+from callpipe.pipelines.records.call_index import CallIndex
 from callpipe.pipelines.records.call_records import CallRecords
 from callpipe.processors.disk import shared_writer
 from callpipe.processors.wav import StereoWavWriter
@@ -66,3 +67,24 @@ def test_a_call_that_was_not_recorded_gets_no_recording(tmp_path: Path) -> None:
     (folder / "recording.wav").unlink()
     asyncio.run(records.sum_up(CALL, "hangup"))
     assert not (folder / "recording.wav").exists()
+
+
+@pytest.mark.parametrize(("told", "version"), [(True, "v1"), (False, "unknown")])
+def test_a_call_whose_server_died_before_it_was_entered_is_entered_at_its_end(
+    tmp_path: Path, told: bool, version: str
+) -> None:
+    records = CallRecords(tmp_path)
+    journal = records.begin(BotProfile("desk", "v1", ()), CALL, recorded=True)
+    assert shared_writer().wait(5.0)
+    CallIndex(tmp_path / "calls.sqlite").forget("c-1")
+    journal_file = records.folder("c-1") / "journal.jsonl"
+    if not told:
+        journal_file.write_text("")
+
+    asyncio.run(records.end(CALL, journal, "hangup"))
+
+    (row,) = records.today()
+    assert (row.call_id, row.bot, row.bot_version, row.reason) == ("c-1", "desk", version, "hangup")
+    assert row.ended_at is not None
+    assert row.started_at <= row.ended_at
+    assert (row.recording, row.journal) == (None, str(journal_file))
