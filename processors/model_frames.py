@@ -49,7 +49,7 @@ def frame_of(happening: Happening) -> Frame | None:
 
 
 def bot_audio(encoded: EncodedAudio, item_id: str | None) -> Frame:
-    """Return the frame of a piece of an item: pipecat's for PCM; for PCMU ours, its payload untouched."""
+    """Return the frame of a piece of an item: pipecat's for PCM; for PCMU ours, its samples untouched."""
     audio_format = encoded.audio_format
     if audio_format.encoding is not Encoding.PCM:
         return OutputEncodedAudioFrame(encoded, context_id=item_id)

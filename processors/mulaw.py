@@ -1,6 +1,6 @@
 """Mu-law to linear samples and back, where a processor between the wire and the model wants to see samples.
 
-When both ends speak PCMU, leave both out: the payload then passes untouched.
+When both ends speak PCMU, leave both out: the samples then pass untouched.
 """
 
 from __future__ import annotations

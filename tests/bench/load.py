@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import measured_system
 from calls import BenchCall
-from measured_system import Dial, Running, System, everybodys_cpu_s, plain_dial, webhook_dial
+from measured_system import Dial, Running, System, everybodys_cpu_s, plain_dial, stolen_s, webhook_dial
 from observed import Observed, median, quantile
 from talking_model import ModelLeg, serve_model
 from wheel import Wheel
@@ -45,6 +45,7 @@ class Measured:
         load_busy: CPU of the load's own process, as a part of its core.
         load_late_ms: How late the load's slots were, 99th percentile.
         others_busy: What processes that are not measured took of the two cores, in cores.
+        stolen: What other guests of the host took of them, in cores: such a pause makes late what is measured.
     """
 
     calls: int
@@ -62,6 +63,7 @@ class Measured:
     load_busy: float
     load_late_ms: float
     others_busy: float
+    stolen: float
 
     @property
     def load_at_its_limit(self) -> bool:
@@ -155,12 +157,12 @@ class Load:
         lasted_s = observed.until - observed.since
         return self._measured(observed, [cpu_s / lasted_s for cpu_s in used], lateness_s)
 
-    def _cpu_s(self) -> tuple[float, float, float]:
-        """Return the CPU time so far of the system, of the load, and of everybody on the two cores."""
-        return self.running.cpu_s(), time.process_time(), everybodys_cpu_s(cores())
+    def _cpu_s(self) -> tuple[float, float, float, float]:
+        """Return the CPU time so far of the system, the load and everybody, and what was stolen of the cores."""
+        return self.running.cpu_s(), time.process_time(), everybodys_cpu_s(cores()), stolen_s(cores())
 
     def _measured(self, seen: Observed, busy: list[float], lateness_s: list[float]) -> Measured:
-        system_busy, load_busy, everybody_busy = busy
+        system_busy, load_busy, everybody_busy, stolen = busy
         in_s, out_s, clear_s = seen.to_model_s, seen.to_carrier_s, seen.to_clear_s
         cut_off = seen.barge_ins  # the delta after which a caller cuts in may be cleared before it is sent
         missing = max(0, seen.frames - len(in_s)) + max(0, seen.deltas - len(out_s) - cut_off)
@@ -180,6 +182,7 @@ class Load:
             load_busy=load_busy,
             load_late_ms=quantile(lateness_s, 0.99) * 1000,
             others_busy=max(0.0, everybody_busy - system_busy - load_busy),
+            stolen=stolen,
         )
 
     async def _add(self) -> None:

@@ -118,11 +118,19 @@ async def start(system: System, model_url: str, core: int, folder: str, environm
 
 def everybodys_cpu_s(cores: Sequence[int]) -> float:
     """Return the CPU time of all processes on some cores so far."""
+    # user, nice, system, idle, iowait, irq, softirq: the idle ones are no work.
+    return sum(sum(ticks[:3]) for ticks in _ticks(cores)) / TICKS_A_SECOND
+
+
+def stolen_s(cores: Sequence[int]) -> float:
+    """Return how long other guests of the host have kept some cores so far, while there was work for them."""
+    return sum(ticks[7] for ticks in _ticks(cores)) / TICKS_A_SECOND
+
+
+def _ticks(cores: Sequence[int]) -> list[list[int]]:
     lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
     counted = {line[0]: line[1:] for line in lines if line and line[0].startswith("cpu")}
-    # user, nice, system, idle, iowait, irq, softirq: the idle ones are no work.
-    ticks = sum(sum(map(int, counted[f"cpu{core}"][:3])) for core in cores)
-    return ticks / TICKS_A_SECOND
+    return [[int(ticks) for ticks in counted[f"cpu{core}"]] for core in cores]
 
 
 async def _answers(port: int) -> bool:

@@ -15,6 +15,9 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 QUIET = 0.1
 """What other processes may take of the two cores, in cores."""
 
+STOLEN = 0.02
+"""What other guests of a virtual machine's host may take of them: from there on their pauses are to be seen."""
+
 
 def show(system: System, what: str, measured: Measured | None) -> None:
     """Print one measurement as it is made."""
@@ -38,6 +41,12 @@ def print_report(results: Results) -> None:
     others = results.others_busy()
     if others > QUIET:
         console.print(f"[red]Other processes took {others:.1f} of the two cores: trust none of this.[/red]\n")
+    stolen = results.stolen()
+    if stolen > STOLEN:
+        console.print(
+            f"[red]Other guests of this host took up to {stolen:.2f} of the two cores: late audio, "
+            "and the limits found by it, may be theirs.[/red]\n"
+        )
     for tls in (False, True):
         measured = results.tls if tls else results.plain
         if not any(measured.values()):

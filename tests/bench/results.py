@@ -119,6 +119,11 @@ class Results:
         results = [result for rounds in (*self.plain.values(), *self.tls.values()) for result in rounds]
         return median([result.many.others_busy for result in results])
 
+    def stolen(self) -> float:
+        """Return what the host's other guests took, in cores: the most in any measurement."""
+        results = [result for rounds in (*self.plain.values(), *self.tls.values()) for result in rounds]
+        return max((result.many.stolen for result in results), default=0.0)
+
     def claims(self, *, tls: bool = False) -> list[Claim]:
         """Return what the run is to show, with what it shows."""
         stock, bridge, passed, transcoded = (

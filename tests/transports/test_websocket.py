@@ -2,14 +2,19 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 
 import picows
 import pytest
+import trustme
 import uvicorn
 from websockets.asyncio.client import connect as websockets_connect
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as websockets_serve
 
 from callpipe.transports import websocket
 from callpipe.transports.errors import (
@@ -291,6 +296,53 @@ async def test_a_silent_peer_that_answers_pings_keeps_its_socket(monkeypatch: py
         assert await ours.receive() == "still here"
         await ours.close()
         await peers.finished()
+
+
+@asynccontextmanager
+async def trusted_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[str]:
+    """A server that says everything again, over TLS by an authority that callpipe trusts."""
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    await asyncio.to_thread(authority.issue_cert("127.0.0.1").configure_cert, tls)  # pyright: ignore[reportUnknownMemberType]
+    await asyncio.to_thread(authority.cert_pem.write_to_path, folder / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "authority.pem"))
+
+    async def say_again(socket: ServerConnection) -> None:
+        async for message in socket:
+            await socket.send(message)
+
+    async with websockets_serve(say_again, "127.0.0.1", 0, ssl=tls, compression=None) as server:
+        yield f"wss://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/"
+
+
+@pytest.fixture
+def anew() -> Iterator[None]:
+    """Which authorities are trusted is found out once for each process; here for each test."""
+    websocket._trusted.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    yield
+    websocket._trusted.cache_clear()  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.usefixtures("anew")
+async def test_messages_of_any_size_go_both_ways_over_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with trusted_server(tmp_path, monkeypatch) as url:
+        socket = await connect(url, headers={}, deadline_s=5)
+        for size in (1, 20_000, 300_000):
+            socket.send("x" * size)
+            assert len(await socket.receive()) == size
+        await socket.close()
+
+
+@pytest.mark.usefixtures("anew")
+async def test_a_server_whose_authority_nobody_knows_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with trusted_server(tmp_path, monkeypatch) as url:
+        monkeypatch.delenv("SSL_CERT_FILE")
+        with pytest.raises(SocketRefusedError, match="certificate"):
+            await connect(url, headers={}, deadline_s=5)
 
 
 async def test_nobody_there_is_a_refusal_without_a_status() -> None:

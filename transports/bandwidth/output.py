@@ -54,7 +54,7 @@ MEDIA_STOPPED_DEADLINE_S = 1.0
 class BandwidthOutput(MediaProcessor):
     """Sends audio to the caller as it comes, up to a lead, and the rest in time; nothing before the stream.
 
-    It takes `OutputEncodedAudioFrame`s in PCMU, whose payload goes out untouched, and pipecat's
+    It takes `OutputEncodedAudioFrame`s in PCMU, whose samples go out untouched, and pipecat's
     `OutputAudioRawFrame`s in mono PCM at 8, 16 or 24 kHz. A frame goes on downstream once it is sent.
 
     Args:

@@ -19,7 +19,7 @@ class BotStarted:
 
 @dataclass(frozen=True, slots=True)
 class BotAudio:
-    """Audio of an item, in the session's format. Valid base64, whole samples."""
+    """Audio of an item, in the session's format. Whole samples."""
 
     item_id: str
     encoded: EncodedAudio
