@@ -158,7 +158,7 @@ class Load:
         return self._measured(observed, [cpu_s / lasted_s for cpu_s in used], lateness_s)
 
     def _cpu_s(self) -> tuple[float, float, float, float]:
-        """Return the CPU time so far of the system, the load and everybody, and what was stolen of the cores."""
+        """Return the CPU time so far of the system, the load and everybody, and what was stolen."""
         return self.running.cpu_s(), time.process_time(), everybodys_cpu_s(cores()), stolen_s(cores())
 
     def _measured(self, seen: Observed, busy: list[float], lateness_s: list[float]) -> Measured:

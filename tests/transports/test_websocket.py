@@ -12,6 +12,7 @@ import picows
 import pytest
 import trustme
 import uvicorn
+from blockbuster import BlockBuster
 from websockets.asyncio.client import connect as websockets_connect
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as websockets_serve
@@ -303,8 +304,8 @@ async def trusted_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Async
     """A server that says everything again, over TLS by an authority that callpipe trusts."""
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    await asyncio.to_thread(authority.issue_cert("127.0.0.1").configure_cert, tls)  # pyright: ignore[reportUnknownMemberType]
-    await asyncio.to_thread(authority.cert_pem.write_to_path, folder / "authority.pem")
+    authority.issue_cert("127.0.0.1").configure_cert(tls)  # pyright: ignore[reportUnknownMemberType]
+    authority.cert_pem.write_to_path(folder / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "authority.pem"))
 
     async def say_again(socket: ServerConnection) -> None:
@@ -316,14 +317,18 @@ async def trusted_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Async
 
 
 @pytest.fixture
-def anew() -> Iterator[None]:
-    """Which authorities are trusted is found out once for each process; here for each test."""
+def tls(blockbuster: BlockBuster) -> Iterator[None]:
+    """Which authorities are trusted is found out once for each process; here for each test.
+
+    picows' transport decodes the server's certificate by way of a file, in each handshake.
+    """
+    blockbuster.deactivate()
     websocket._trusted.cache_clear()  # pyright: ignore[reportPrivateUsage]
     yield
     websocket._trusted.cache_clear()  # pyright: ignore[reportPrivateUsage]
 
 
-@pytest.mark.usefixtures("anew")
+@pytest.mark.usefixtures("tls")
 async def test_messages_of_any_size_go_both_ways_over_tls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,7 +340,7 @@ async def test_messages_of_any_size_go_both_ways_over_tls(
         await socket.close()
 
 
-@pytest.mark.usefixtures("anew")
+@pytest.mark.usefixtures("tls")
 async def test_a_server_whose_authority_nobody_knows_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
