@@ -15,7 +15,7 @@ from typing import Any
 
 from loguru import logger
 
-from callpipe.processors.disk import open_private, shared_writer, write_all
+from callpipe.processors.disk import Write, open_private, shared_writer, write_all
 from callpipe.processors.wav import StereoWavWriter
 from callpipe.transports.restored import Restored
 
@@ -89,7 +89,7 @@ class CallRecords:
 
         def write() -> None:
             if path.exists():
-                journal = Journal(path, call_id=call_id, clock=self._clock)
+                journal = Journal(path, call_id=call_id, clock=self._clock, writer=_AtOnce())
                 journal.write(event, at=None, **fields)
                 journal.close()
 
@@ -178,6 +178,17 @@ def _complete(recording: Path, events: Sequence[Mapping[str, Any]]) -> None:
             writer.lengthen(datetime.fromisoformat(ended["time"]).timestamp())
         finally:
             writer.close()
+
+
+class _AtOnce:
+    """Writes at once, for what is done on the disk's thread already."""
+
+    def submit(self, write: Write) -> bool:
+        write()
+        return True
+
+    def submit_last(self, write: Write) -> None:
+        write()
 
 
 def _on_disk(call_id: str, work: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from loguru import logger
 from pipecat.frames.frames import (
@@ -24,7 +24,7 @@ from pipecat.frames.frames import (
 )
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 
-from callpipe.processors.disk import DiskWriter, open_private, shared_writer, write_all
+from callpipe.processors.disk import Write, open_private, shared_writer, write_all
 from callpipe.transports.call_events import REDACTED, CallEventFrame
 from callpipe.transports.errors import where
 from callpipe.transports.lane import DOWNSTREAM
@@ -44,6 +44,18 @@ SPEAKING_EVENTS: dict[type[Frame], str] = {
 
 JOURNALED_FRAMES = (CallEventFrame, ErrorFrame, *SPEAKING_EVENTS)
 """What `JournalObserver` writes."""
+
+
+class Writer(Protocol):
+    """Runs writes, one after the other. See `DiskWriter`, the one that all calls share."""
+
+    def submit(self, write: Write) -> bool:
+        """Run a write; False when it will not be."""
+        ...
+
+    def submit_last(self, write: Write) -> None:
+        """Run the write that closes a file."""
+        ...
 
 
 class Journal:
@@ -73,7 +85,7 @@ class Journal:
         began_at: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
-        writer: DiskWriter | None = None,
+        writer: Writer | None = None,
     ) -> None:
         self.call_id = call_id
         self._clock = clock

@@ -88,3 +88,17 @@ def test_a_call_whose_server_died_before_it_was_entered_is_entered_at_its_end(
     assert row.ended_at is not None
     assert row.started_at <= row.ended_at
     assert (row.recording, row.journal) == (None, str(journal_file))
+
+
+def test_a_note_is_in_the_journal_once_the_disk_has_done_what_it_was_asked(tmp_path: Path) -> None:
+    records = CallRecords(tmp_path)
+    records.begin(BotProfile("desk", "v1", ()), CALL, recorded=False).close()
+    for number in range(20):
+        records.note("c-1", "fallback_transfer", cause=f"cause {number}")
+    records.note("c-2", "fallback_transfer", cause="of a call without a journal")
+
+    assert shared_writer().wait(5.0)
+
+    told = [json.loads(line) for line in (records.folder("c-1") / "journal.jsonl").read_text().splitlines()]
+    assert [event.get("cause") for event in told] == [None, *(f"cause {number}" for number in range(20))]
+    assert not records.folder("c-2").exists()
