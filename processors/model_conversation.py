@@ -75,11 +75,8 @@ class ModelConversation:
 
     def hear(self, packet: EncodedAudio, now: float) -> None:
         """Send caller audio to the model; move to the next session when one is open and nobody speaks."""
-        session = self._session
-        session.caller_audio(packet, now)
-        if session.outbox and session.ready:
-            self._link.send(session.outbox)
-            session.outbox.clear()
+        self._session.caller_audio(packet, now)
+        self.send()
         if self._link.has_successor and (self._link.must_move or self._session.between_turns(now)):
             happened = self._session.moved(self._link.move(), now)
             self.send()

@@ -20,6 +20,7 @@ from callpipe.processors.wav import StereoWavWriter
 from callpipe.transports.restored import Restored
 
 from ..bot_profile import BotProfile
+from ..errors import UnknownCallError
 from ..ongoing import OngoingCall
 from .call_index import CallIndex, IndexedCall
 from .journal import CallFigures, Journal, figures, read_journal, transcript
@@ -110,7 +111,7 @@ class CallRecords:
         return journal
 
     def _enter(self, ongoing: OngoingCall, bot_version: str, started_at: datetime, *, recorded: bool) -> None:
-        """Enter a call into the index, unless it is there."""
+        """Enter a call into the index."""
         folder = self.folder(ongoing.call_id)
         self._index.started(
             ongoing.call_id,
@@ -153,11 +154,16 @@ class CallRecords:
         come_to = figures(events)
         self.summed_up(ongoing.bot, come_to)
         recording = folder / "recording.wav"
+        ended = functools.partial(
+            self._index.ended, ongoing.call_id, ended_at=datetime.now(UTC), reason=reason, figures=come_to
+        )
+        try:
+            ended()
+        except UnknownCallError:  # the process that began the call died before it had entered it
+            version, began = _beginning(events)
+            self._enter(ongoing, version, began, recorded=recording.exists())
+            ended()
         _complete(recording, events)
-        # A process that died right after the call began may have left no row.
-        version, began = _beginning(events)
-        self._enter(ongoing, version, began, recorded=recording.exists())
-        self._index.ended(ongoing.call_id, ended_at=datetime.now(UTC), reason=reason, figures=come_to)
 
 
 def _beginning(events: Sequence[Mapping[str, Any]]) -> tuple[str, datetime]:

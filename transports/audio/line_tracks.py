@@ -75,12 +75,7 @@ class LineTracks:
             position: Samples of the inbound track before this packet, lost ones included.
             payload: PCMU of 8 kHz.
         """
-        caller = self._caller
-        if position == caller.ends_at:
-            caller.samples += payload
-            caller.ends_at = position + len(payload)
-        else:
-            caller.receive(position, payload)
+        self._caller.receive(position, payload)
 
     def sent(self, piece: SentAudio, now: float) -> None:
         """Note a piece of audio right after `Playhead.sent` was told of it.
@@ -138,31 +133,33 @@ class _CallerTrack:
 
     Attributes:
         position: The first sample that was not given; None before the first packet.
-        samples: Those from there on.
         ends_at: The position behind the last sample that came in.
     """
 
     def __init__(self) -> None:
         self.position: int | None = None
-        self.samples = bytearray()
         self.ends_at = -1
+        self._samples = bytearray()
 
     def receive(self, position: int, payload: bytes) -> None:
-        """Take a packet that does not follow the one before."""
+        if position == self.ends_at:  # as nearly every packet
+            self._samples += payload
+            self.ends_at += len(payload)
+            return
         if self.position is None:
             self.position = position
         offset = position - self.position
         if offset < 0:
             payload, offset = payload[-offset:], 0
-        gap = offset - len(self.samples)
+        gap = offset - len(self._samples)
         if gap > 0:
-            self.samples += MULAW_SILENCE * gap
-        self.samples[offset : offset + len(payload)] = payload
-        self.ends_at = self.position + len(self.samples)
+            self._samples += MULAW_SILENCE * gap
+        self._samples[offset : offset + len(payload)] = payload
+        self.ends_at = self.position + len(self._samples)
 
     def take(self, count: int) -> bytes:
-        taken = bytes(self.samples[:count])
-        del self.samples[:count]
+        taken = bytes(self._samples[:count])
+        del self._samples[:count]
         self.position = (self.position or 0) + count
         return taken
 

@@ -195,7 +195,7 @@ def _can_be_told_in_8_khz(audio_format: AudioFormat) -> bool:
 
 def _every_nth(pcm: bytes | bytearray, n: int) -> bytes:
     """Return each nth sample in mu-law: no filter, for there is nothing that would have to be filtered."""
-    return encode_mulaw(np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2")[::n].tobytes())
+    return encode_mulaw(np.frombuffer(pcm, "<i2")[::n].tobytes())
 
 
 def loudness(audio: bytes, audio_format: AudioFormat) -> int:
