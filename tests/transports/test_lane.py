@@ -245,6 +245,17 @@ async def test_stock_processors_never_take_encoded_audio_for_pcm() -> None:
         assert not recorder.has_audio()
 
 
+def errors_of(worker: PipelineWorker) -> list[str]:
+    """What the pipeline is told of errors, from now on."""
+    errors: list[str] = []
+
+    @worker.event_handler("on_pipeline_error")
+    async def on_error(_worker: PipelineWorker, frame: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        errors.append(frame.error)
+
+    return errors
+
+
 async def test_a_processor_that_raises_on_audio_costs_that_frame_only(logged: list[str]) -> None:
     class Broken(MediaProcessor):
         def process_audio(self, frame: Frame) -> Frame | None:
@@ -253,13 +264,8 @@ async def test_a_processor_that_raises_on_audio_costs_that_frame_only(logged: li
             return frame
 
     source, written = Source(), Written()
-    errors: list[str] = []
     async with running([source, Broken(), written]) as worker:
-
-        @worker.event_handler("on_pipeline_error")
-        async def on_error(_worker: PipelineWorker, frame: Any) -> None:  # pyright: ignore[reportUnusedFunction]
-            errors.append(frame.error)
-
+        errors = errors_of(worker)
         await until(lambda: "Start" in written.order)
         for _ in range(100):
             await source.push_frame(bot(1))
@@ -279,13 +285,8 @@ async def test_a_processor_that_raises_on_an_event_costs_that_event_only() -> No
             await super().process_event(frame, direction)
 
     source, written = Source(), Written()
-    errors: list[str] = []
     async with running([source, Broken(), written]) as worker:
-
-        @worker.event_handler("on_pipeline_error")
-        async def on_error(_worker: PipelineWorker, frame: Any) -> None:  # pyright: ignore[reportUnusedFunction]
-            errors.append(frame.error)
-
+        errors = errors_of(worker)
         await until(lambda: "Start" in written.order)
         await source.push_frame(UserStartedSpeakingFrame())
         await source.push_frame(UserStoppedSpeakingFrame())

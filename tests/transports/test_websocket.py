@@ -218,15 +218,18 @@ def numbered(number: int) -> str:
     return f"{number:1000}"
 
 
-async def test_a_reader_that_is_slow_slows_the_peer_and_loses_nothing() -> None:
-    count = websocket.MAX_WAITING_MESSAGES * 4
-
-    async def flood(socket: WebSocket) -> None:
+def flood(count: int) -> Talk:
+    async def talk(socket: WebSocket) -> None:
         for number in range(count):
             socket.send(numbered(number))
         await socket.receive()
 
-    peers = Peers(flood)
+    return talk
+
+
+async def test_a_reader_that_is_slow_slows_the_peer_and_loses_nothing() -> None:
+    count = websocket.MAX_WAITING_MESSAGES * 4
+    peers = Peers(flood(count))
     async with served(peers) as url:
         ours = await connect(url, headers=CREDENTIALS, deadline_s=5)
         await asyncio.sleep(0.1)
@@ -236,12 +239,7 @@ async def test_a_reader_that_is_slow_slows_the_peer_and_loses_nothing() -> None:
 
 
 async def test_a_reader_that_is_behind_can_close() -> None:
-    async def flood(socket: WebSocket) -> None:
-        for number in range(websocket.MAX_WAITING_MESSAGES * 2):
-            socket.send(numbered(number))
-        await socket.receive()
-
-    peers = Peers(flood)
+    peers = Peers(flood(websocket.MAX_WAITING_MESSAGES * 2))
     async with served(peers) as url:
         ours = await connect(url, headers=CREDENTIALS, deadline_s=5)
         await asyncio.sleep(0.1)
