@@ -75,19 +75,19 @@ class ModelConversation:
 
     def hear(self, packet: EncodedAudio, now: float) -> None:
         """Send caller audio to the model; move to the next session when one is open and nobody speaks."""
-        self._session.caller_audio(packet, now)
-        self.send()
-        if self._link.has_successor and (self._link.must_move or self._session.between_turns(now)):
-            happened = self._session.moved(self._link.move(), now)
+        session, link = self._session, self._link
+        session.caller_audio(packet, now)
+        if session.ready:
+            link.send(session.outbox)
+        if link.successor is not None and (link.must_move or session.between_turns(now)):
+            happened = session.moved(link.move(), now)
             self.send()
             self._pipeline.run_beside(self.tell(happened))
 
     def send(self) -> None:
         """Send what the session has to say."""
-        outbox = self._session.outbox
-        if outbox and self._session.ready:
-            self._link.send(outbox)
-            outbox.clear()
+        if self._session.ready:
+            self._link.send(self._session.outbox)
 
     async def tell(self, happened: Sequence[Happening]) -> None:
         """Send what a step of the session has to say, tell what it found out, and set the alarm anew."""
@@ -159,7 +159,10 @@ class ModelConversation:
 
     def _overdue(self) -> None:
         now = self._clock()
-        self._link.watch(owing=self._session.is_owed or self._session.expects_word)
+        owed = self._session.is_owed
+        watch_due = self._link.due(owing=owed)
+        if watch_due is not None and now >= watch_due:
+            self._link.watch(owing=owed or self._session.expects_word)
         if self._session_due is None or now < self._session_due:
             self._arm()
             return

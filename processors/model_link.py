@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Protocol
 
@@ -55,6 +55,9 @@ class ModelLink:
         clock: Monotonic seconds.
         rollover_after_s: How long a session lasts until its successor is opened beside it.
         unix_time: Seconds of Unix time, by which servers say when a session ends.
+
+    Attributes:
+        successor: Another session that is open, to be moved to between two turns.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class ModelLink:
         self._attempts = Attempts()
         self._liveness = Liveness()
         self._session: ModelSession | None = None
-        self._successor: ModelSession | None = None
+        self.successor: ModelSession | None = None
         self._must_move_at = 0.0
         self._loss: ModelLostError | None = None
         self._beside: asyncio.Task[None] | None = None
@@ -84,14 +87,9 @@ class ModelLink:
         return self._session is not None
 
     @property
-    def has_successor(self) -> bool:
-        """Whether another session is open, to be moved to between two turns."""
-        return self._successor is not None
-
-    @property
     def must_move(self) -> bool:
         """Whether the present session is about to end, so that moving can't wait for the end of a turn."""
-        return self._successor is not None and self._clock() >= self._must_move_at
+        return self.successor is not None and self._clock() >= self._must_move_at
 
     async def follow(self, listener: Listener) -> None:
         """Open a session, read what its server sends, and look for another when it is lost, until `close`.
@@ -108,20 +106,23 @@ class ModelLink:
                 if loss is None:
                     return
                 await listener.lost(loss)
-                self._take(self._successor or await self._dialer.open(self._attempts, loss))
+                self._take(self.successor or await self._dialer.open(self._attempts, loss))
         finally:
             self.close()
 
-    def send(self, messages: Sequence[bytes]) -> None:
-        """Send messages, in order. A socket that fails is noticed by whoever reads it."""
-        if self._session is None:
-            return
-        send = self._session.socket.send
-        try:
-            for message in messages:
-                send(message)
-        except (SocketClosedError, SocketBacklogError):
-            pass
+    def send(self, outbox: list[bytes]) -> None:
+        """Send the messages in an outbox, in order, and empty it.
+
+        A socket that fails is noticed by whoever reads it.
+        """
+        if self._session is not None:
+            socket = self._session.socket
+            try:
+                for message in outbox:
+                    socket.send(message)
+            except (SocketClosedError, SocketBacklogError):
+                pass
+        outbox.clear()
 
     def due(self, *, owing: bool) -> float | None:
         """Return when `watch` has to be called, in s; None while there is no session.
@@ -150,7 +151,7 @@ class ModelLink:
 
     def move(self) -> Opened:
         """Leave the present session for its successor; return that one."""
-        left, session = self._session, self._successor
+        left, session = self._session, self.successor
         assert left is not None
         assert session is not None
         self._take(session)
@@ -161,10 +162,10 @@ class ModelLink:
         """Close everything."""
         if self._beside is not None:
             self._beside.cancel()
-        for session in (self._session, self._successor):
+        for session in (self._session, self.successor):
             if session is not None:
                 self._close(session)
-        self._session = self._successor = None
+        self._session = self.successor = None
 
     async def closed(self) -> None:
         """Wait until every socket is closed, as long as that may take."""
@@ -175,7 +176,7 @@ class ModelLink:
             task.cancel()
 
     def _take(self, session: ModelSession) -> None:
-        self._session, self._successor, self._loss = session, None, None
+        self._session, self.successor, self._loss = session, None, None
         self._liveness.opened(self._clock())
         self._run_beside(self._prepare(session))
 
@@ -213,9 +214,9 @@ class ModelLink:
         after_s = min(self._rollover_after_s, lasts_s * ROLLOVER_AFTER_S / SESSION_S)
         self._must_move_at = session.opened_at + max(lasts_s - LATEST_ROLLOVER_S, after_s)
         await asyncio.sleep(session.opened_at + after_s - self._clock())
-        while self._successor is None:
+        while self.successor is None:
             try:
-                self._successor = await self._dialer.open(Attempts())
+                self.successor = await self._dialer.open(Attempts())
             except ModelLostError:
                 await asyncio.sleep(RETRY_ROLLOVER_S)
 
@@ -227,13 +228,13 @@ class ModelLink:
     async def _replace(self, session: ModelSession) -> None:
         """Open a successor to a session that seems dead, and leave that when it still does."""
         with suppress(ModelLostError):
-            self._successor = await self._dialer.open(self._attempts)
+            self.successor = await self._dialer.open(self._attempts)
         if self._liveness.still_silent:
             self.drop(ModelSilentError())
             return
-        if self._successor is not None:
-            self._close(self._successor)
-            self._successor = None
+        if self.successor is not None:
+            self._close(self.successor)
+            self.successor = None
         await self._prepare(session)
 
     def _close(self, session: ModelSession, deadline_s: float = CLOSE_DEADLINE_S) -> None:

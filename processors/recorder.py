@@ -24,10 +24,10 @@ from .wav import SAMPLE_RATE, StereoWavWriter
 CLOSE_DEADLINE_S = 2.0
 """How long the end of a call waits for the recording to be on the disk."""
 
-MAX_WAITING = 300
-"""Pieces of a call, 200 ms each, that may wait for a slow disk."""
+MAX_WAITING = 120
+"""Pieces of a call, 0.5 s each, that may wait for a slow disk."""
 
-FIRST_LINES = 3
+FIRST_LINES = 2
 """So many are waited for before the first is written: what a busy process reads late tells the time badly."""
 
 MAX_GAP_S = 3_600.0

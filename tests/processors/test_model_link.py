@@ -121,17 +121,17 @@ async def test_a_successor_is_opened_before_the_session_expires(
     server, told = Server(lasts_s), Told()
     link = link_to(server, told)
     task = await followed(link, told, successor_at - 1)
-    assert not link.has_successor
+    assert link.successor is None
 
     await asyncio.sleep(2)
-    assert link.has_successor
+    assert link.successor is not None
     await asyncio.sleep(max(must_move_at - successor_at - 2, 0))
     assert link.must_move == (must_move_at == successor_at)
     await asyncio.sleep(3)
     assert link.must_move
 
     link.move()
-    assert not link.has_successor
+    assert link.successor is None
     server.sockets[1].send("hello")
     await asyncio.sleep(0.01)
     assert told.messages == ["hello"]
@@ -144,11 +144,11 @@ async def test_a_successor_that_is_refused_is_tried_again() -> None:
     server, told = Server(refusals=5), Told()
     link = link_to(server, told, rollover_after_s=60)
     task = await followed(link, told, 62)
-    assert not link.has_successor
+    assert link.successor is None
 
     await asyncio.sleep(RETRY_ROLLOVER_S + 5)
 
-    assert link.has_successor
+    assert link.successor is not None
     assert len(told.failures) == 5
     assert told.losses == []
     await ended(link, task)

@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 from pipecat.frames.frames import (
-    ErrorFrame,
     Frame,
     InputAudioRawFrame,
     OutputAudioRawFrame,
     TTSAudioRawFrame,
 )
-from pipecat.tests.utils import run_test
 
 from callpipe.processors.mulaw import MulawDecoder, MulawEncoder
 from callpipe.transports.audio.formats import PCM_8K, PCM_24K, PCMU_8K, AudioFormat, Encoding, Tracks
@@ -88,19 +86,6 @@ def test_the_decoder_leaves_other_audio_alone(frame: Frame) -> None:
 )
 def test_the_encoder_leaves_other_audio_alone(frame: Frame) -> None:
     assert MulawEncoder().process_audio(frame) is frame
-
-
-async def test_a_payload_that_is_not_base64_costs_its_own_packet() -> None:
-    good = EncodedAudio(audio=CODES)
-    bad = EncodedAudio(payload="not base64!")
-    down, up = await run_test(
-        MulawDecoder(),
-        frames_to_send=[InputEncodedAudioFrame(each) for each in (good, bad, bad, bad, good)],
-    )
-    assert [type(frame) for frame in down] == [InputAudioRawFrame, InputAudioRawFrame]
-    errors = [frame for frame in up if isinstance(frame, ErrorFrame)]
-    assert errors
-    assert not any("not base64!" in frame.error for frame in errors)
 
 
 def test_formats_are_turned_where_they_are_mulaw() -> None:

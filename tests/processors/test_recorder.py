@@ -222,7 +222,7 @@ def test_a_wrong_clock_does_not_fill_the_disk_with_silence(tmp_path: Path) -> No
 
 def test_all_but_the_last_pieces_are_there_when_the_process_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "call.wav"
-    program = [sys.executable, "-W", "ignore", __file__, str(path), "73"]
+    program = [sys.executable, "-W", "ignore", __file__, str(path), "98"]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as recording:
         deadline = time.monotonic() + 30.0
         while not path.exists() or (path.stat().st_size < 60 * 160 * 4 and time.monotonic() < deadline):
@@ -230,7 +230,7 @@ def test_all_but_the_last_pieces_are_there_when_the_process_is_killed(tmp_path: 
         recording.kill()
     StereoWavWriter(path, 0.0).close()  # as the next process does
     ((samples, *tracks),) = runs(path)
-    assert 60 * 160 <= samples <= 70 * 160
+    assert 60 * 160 <= samples <= 80 * 160
     assert tracks == [32_124, 0]
 
 
@@ -246,10 +246,10 @@ def killed_recorder(path: Path, packets: int) -> tuple[float, float]:
 
 def test_the_next_process_goes_on_where_a_killed_one_was_and_the_gap_is_silence(tmp_path: Path) -> None:
     path = tmp_path / "call.wav"
-    first_began, _ = killed_recorder(path, 50)
+    first_began, _ = killed_recorder(path, 60)
     damaged = path.read_bytes()
     path.write_bytes(damaged[:88] + b"\0\0\0\0" + damaged[92:-3])  # killed within the header, and a sample
-    second_began, second_ended = killed_recorder(path, 50)
+    second_began, second_ended = killed_recorder(path, 60)
     StereoWavWriter(path, 0.0).close()
     spoken, gap, again = runs(path)
     assert (spoken[1], gap[1:], again[1]) == (32_124, (0, 0), 32_124)

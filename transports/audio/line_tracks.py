@@ -60,22 +60,30 @@ class LineTracks:
 
     Args:
         playhead: Knows when the sent pieces are heard.
-        carrier_clock: Is told of every inbound packet before this object is.
+        carrier_clock: Is told of every inbound packet.
     """
 
     def __init__(self, playhead: Playhead, carrier_clock: CarrierClock) -> None:
         self._playhead = playhead
+        self._carrier_clock = carrier_clock
         self._caller = _CallerTrack()
         self._bot = _BotTrack(carrier_clock)
 
-    def received(self, position: int, payload: bytes) -> None:
+    def received(self, position: int, payload: bytes, now: float) -> None:
         """Note a packet of the inbound track. One that is late fills its gap unless that was given already.
 
         Args:
             position: Samples of the inbound track before this packet, lost ones included.
             payload: PCMU of 8 kHz.
+            now: When it arrived, in s.
         """
-        self._caller.receive(position, payload)
+        self._carrier_clock.received(position + len(payload), now)
+        caller = self._caller
+        if position == caller.ends_at:  # as nearly every packet
+            caller.samples += payload
+            caller.ends_at += len(payload)
+        else:
+            caller.place(position, payload)
 
     def sent(self, piece: SentAudio, now: float) -> None:
         """Note a piece of audio right after `Playhead.sent` was told of it.
@@ -134,32 +142,31 @@ class _CallerTrack:
     Attributes:
         position: The first sample that was not given; None before the first packet.
         ends_at: The position behind the last sample that came in.
+        samples: What came in from `position` on.
     """
 
     def __init__(self) -> None:
         self.position: int | None = None
         self.ends_at = -1
-        self._samples = bytearray()
+        self.samples = bytearray()
 
-    def receive(self, position: int, payload: bytes) -> None:
-        if position == self.ends_at:  # as nearly every packet
-            self._samples += payload
-            self.ends_at += len(payload)
-            return
+    def place(self, position: int, payload: bytes) -> None:
+        """Put a packet where it belongs, which is not behind the last one."""
         if self.position is None:
             self.position = position
         offset = position - self.position
         if offset < 0:
             payload, offset = payload[-offset:], 0
-        gap = offset - len(self._samples)
+        gap = offset - len(self.samples)
         if gap > 0:
-            self._samples += MULAW_SILENCE * gap
-        self._samples[offset : offset + len(payload)] = payload
-        self.ends_at = self.position + len(self._samples)
+            self.samples += MULAW_SILENCE * gap
+        self.samples[offset : offset + len(payload)] = payload
+        self.ends_at = self.position + len(self.samples)
 
     def take(self, count: int) -> bytes:
-        taken = bytes(self._samples[:count])
-        del self._samples[:count]
+        """Give so many samples."""
+        taken = bytes(self.samples[:count])
+        del self.samples[:count]
         self.position = (self.position or 0) + count
         return taken
 

@@ -127,15 +127,6 @@ class PlayoutFormatError(BandwidthError):
         self.audio_format = audio_format
 
 
-class PlayoutPayloadError(BandwidthError):
-    """A payload for `playAudio` is not base64."""
-
-    fault = Fault.MODEL
-
-    def __init__(self) -> None:
-        super().__init__("the payload to play is not base64")
-
-
 class InvalidIdError(BandwidthError):
     """An id can't be part of a Voice API's URL.
 

@@ -35,8 +35,8 @@ from .stream import MediaStream
 ABNORMAL_CLOSURE = 1006
 """RFC 6455, section 7.4.1: the connection broke without a close frame."""
 
-PACKETS_PER_LINE_AUDIO = 10
-"""Inbound packets after which the recorder gets the next piece of both tracks: 200 ms."""
+PACKETS_PER_LINE_AUDIO = 25
+"""Inbound packets after which the recorder gets the next piece of both tracks: 0.5 s."""
 
 
 class BandwidthInput(MediaProcessor):
@@ -142,16 +142,22 @@ class BandwidthInput(MediaProcessor):
                 return
             self._busy = True
             await self._passed_on()
-            rest = self._receive(message)
-            if rest is not None:
-                await self._finish(rest)
             self._busy = False
+            self._take(message)
 
     def _take(self, message: str | bytes) -> bool:
-        """Take a message as it comes, unless one before it is still being passed on."""
+        """Pass on what a message makes, unless one before it is still being passed on."""
         if self._busy or self._passing_on is not None:
             return False
-        rest = self._receive(message)
+        stream = self._stream
+        try:
+            frame = stream.receive(message, self._line.clock())
+            if type(frame) is InputEncodedAudioFrame and not stream.faults:
+                rest = self._heard(frame)
+            else:
+                rest = self._tell(frame) if frame is not None or stream.faults else None
+        except Exception as failure:  # noqa: BLE001  whatever one message breaks, the next one is read
+            rest = self._audio_failed(failure)
         if rest is not None:
             self._passing_on = self.create_task(self._finish(rest))  # pyright: ignore[reportUnknownMemberType]  see cleanup
             self._passing_on.add_done_callback(self._is_passed_on)
@@ -164,16 +170,6 @@ class BandwidthInput(MediaProcessor):
         """Wait until what was taken before is passed on."""
         if self._passing_on is not None:
             await asyncio.wait([self._passing_on])
-
-    def _receive(self, message: str | bytes) -> Rest:
-        """Pass on what a message makes; what can't be done at once is returned, to be awaited."""
-        try:
-            frame = self._stream.receive(message, self._line.clock())
-            if type(frame) is InputEncodedAudioFrame and not self._stream.faults:
-                return self._heard(frame)
-        except Exception as failure:  # noqa: BLE001  whatever one message breaks, the next one is read
-            return self._audio_failed(failure)
-        return self._tell(frame) if frame is not None or self._stream.faults else None
 
     async def _tell(self, frame: Frame | None) -> None:
         """Pass on a message that is more than a packet of audio."""
@@ -197,9 +193,7 @@ class BandwidthInput(MediaProcessor):
         tracks = self._line.tracks
         if tracks is None:
             return rest
-        position, audio = frame.position, frame.encoded.audio
-        self._line.carrier_clock.received(position + len(audio), frame.received_at)
-        tracks.received(position, audio)
+        tracks.received(frame.position, frame.encoded.audio, frame.received_at)
         self._packets += 1
         if self._packets % PACKETS_PER_LINE_AUDIO:
             return rest

@@ -113,7 +113,6 @@ class BandwidthOutput(MediaProcessor):
 
         Raises:
             PlayoutFormatError: Bandwidth does not take the audio's format.
-            PlayoutPayloadError: Encoded audio is not base64.
         """
         encoded = bot_audio(frame)
         if encoded is None:

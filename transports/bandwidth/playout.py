@@ -49,7 +49,6 @@ def piece_of(frame: Frame, encoded: EncodedAudio) -> Piece:
 
     Raises:
         PlayoutFormatError: Bandwidth does not take the audio's format.
-        PlayoutPayloadError: Encoded audio is not base64.
     """
     return Piece(frame, encoded, encoded.duration_ms, playout_message(encoded))
 

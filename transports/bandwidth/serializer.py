@@ -10,7 +10,6 @@ from pipecat.serializers.base_serializer import FrameSerializer
 
 from ..audio.formats import PCM_8K, PCM_16K, PCM_24K, AudioFormat, Encoding
 from ..frames import EncodedAudio, OutputEncodedAudioFrame
-from .errors import PlayoutPayloadError
 from .messages import CLEAR, StartMessage, play_audio
 from .stream import MediaStream
 
@@ -33,13 +32,8 @@ def playout_message(encoded: EncodedAudio) -> bytes:
 
     Raises:
         PlayoutFormatError: Bandwidth does not take the audio's format.
-        PlayoutPayloadError: The payload is not base64.
     """
-    try:
-        audio = encoded.audio
-    except ValueError:
-        raise PlayoutPayloadError from None
-    return play_audio(audio, encoded.audio_format)
+    return play_audio(encoded.audio, encoded.audio_format)
 
 
 class BandwidthSerializer(FrameSerializer):
@@ -66,7 +60,6 @@ class BandwidthSerializer(FrameSerializer):
 
         Raises:
             PlayoutFormatError: Bandwidth does not take the audio's format.
-            PlayoutPayloadError: Encoded audio is not base64.
         """
         encoded = bot_audio(frame)
         if encoded is not None:

@@ -70,13 +70,32 @@ class MediaStream:
         """
         try:
             parsed = parse(message)
-            if type(parsed) is MediaMessage:
-                return self._packet(parsed, now)
         except MalformedMessageError as malformed:
             self._wrong[malformed.kind] += 1
             self._report(malformed.kind, malformed.explanation, now)
             return None
-        return self._start(parsed, now) if isinstance(parsed, StartMessage) else self._stop(now)
+        if type(parsed) is not MediaMessage:
+            return self._start(parsed, now) if isinstance(parsed, StartMessage) else self._stop(now)
+        if not self._started or self._stopped:
+            return self._out_of_order("media without a running stream", now)
+        if parsed.track != INBOUND:
+            self._ignored += 1
+            return None
+        audio = parsed.audio
+        size = len(audio)
+        sequence = parsed.sequence
+        expected = self._expected
+        if sequence is not None:
+            if sequence != expected and expected is not None and self._is_late(sequence, expected, size, now):
+                return None
+            self._late_in_a_row = 0
+            self._expected = sequence + 1
+        elif expected is not None:
+            self._expected = expected + 1
+        self._packets += 1
+        position = self.position
+        self.position = position + size
+        return InputEncodedAudioFrame(EncodedAudio(audio), position, now)
 
     def stopped(self, cause: str, now: float) -> MediaStoppedFrame:
         """Return the frame that says the stream is over, with all counts."""
@@ -95,28 +114,6 @@ class MediaStream:
         if not self._started or self._stopped:
             return self._out_of_order("a stop without a running stream", now)
         return self.stopped("stop", now)
-
-    def _packet(self, message: MediaMessage, now: float) -> InputEncodedAudioFrame | None:
-        if not self._started or self._stopped:
-            return self._out_of_order("media without a running stream", now)
-        if message.track != INBOUND:
-            self._ignored += 1
-            return None
-        audio = message.audio
-        size = len(audio)
-        sequence = message.sequence
-        expected = self._expected
-        if sequence is not None:
-            if sequence != expected and expected is not None and self._is_late(sequence, expected, size, now):
-                return None
-            self._late_in_a_row = 0
-            self._expected = sequence + 1
-        elif expected is not None:
-            self._expected = expected + 1
-        self._packets += 1
-        position = self.position
-        self.position = position + size
-        return InputEncodedAudioFrame(EncodedAudio(audio=audio), position, now)
 
     def _is_late(self, sequence: int, expected: int, size: int, now: float) -> bool:
         """Note a packet out of sequence; False when it is to be heard."""

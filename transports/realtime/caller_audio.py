@@ -27,7 +27,7 @@ SPARE_MS = 400.0
 QUIET = 400
 """The loudness (root mean square of 16-bit samples) below which nobody speaks: -38 dB of full scale."""
 
-PUT_DOWN_MS = 200.0
+PUT_DOWN_MS = 500.0
 """How much new audio is put down at a time: packet by packet it would cost three times as much."""
 
 PAUSE_S = 0.1

@@ -26,7 +26,7 @@ class CallerGate:
 
     def instead_of(self, packet: EncodedAudio) -> EncodedAudio | None:
         """Return what the model is sent in place of a packet while it is muted or held."""
-        return None if self.held else silence(packet.audio_format, packet.size)
+        return None if self.held else silence(packet.audio_format, len(packet.audio))
 
     def mute(self) -> None:
         """Let the model hear silence."""

@@ -98,7 +98,7 @@ class History:
     def caller_spoke(self, item_id: str, audio: EncodedAudio | None = None) -> None:
         """Note a turn of the caller's."""
         if self._caller(item_id) is None:
-            self._add(CallerSaid(item_id, audio=audio if audio is not None and audio.size else None))
+            self._add(CallerSaid(item_id, audio=audio if audio is not None and audio.audio else None))
             self._forget_audio()
 
     def caller_said(self, item_id: str, text: str) -> None:

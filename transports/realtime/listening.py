@@ -87,7 +87,7 @@ class Listening:
         """Note that there is no server to confirm a turn: the next session is told it as it sounded."""
         turns: list[Happening] = []
         for audio in self._uncommitted:
-            if audio.size:
+            if audio.audio:
                 self._untold += 1
                 item_id = f"turn_{self._untold}"
                 self._handover.history.caller_spoke(item_id, audio)

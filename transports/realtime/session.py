@@ -212,11 +212,7 @@ class RealtimeSession:
         return [*self.faults.report("malformed_event", f"{error.kind}: {error.explanation}", now)]
 
     def caller_audio(self, packet: EncodedAudio, now: float) -> None:
-        """Send caller audio, in the session's format, or hold it until a session is ready.
-
-        Raises:
-            ValueError: The packet's payload is not base64.
-        """
+        """Send caller audio, in the session's format, or hold it until a session is ready."""
         gate = self._steering.gate
         heard = packet if not gate.muted and not gate.held else gate.instead_of(packet)
         if heard is None or self._ended:

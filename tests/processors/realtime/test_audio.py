@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from binascii import a2b_base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ virtual = in_virtual_time(deadline_s=120)
 
 
 def pcmu(payload: str = "/////w==") -> InputEncodedAudioFrame:
-    return InputEncodedAudioFrame(EncodedAudio(payload=payload))
+    return InputEncodedAudioFrame(EncodedAudio(a2b_base64(payload)))
 
 
 class Stock(FrameProcessor):

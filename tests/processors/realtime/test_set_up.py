@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from binascii import a2b_base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,7 +27,7 @@ virtual = in_virtual_time(deadline_s=120)
 
 
 def pcmu(payload: str = "/////w==") -> InputEncodedAudioFrame:
-    return InputEncodedAudioFrame(EncodedAudio(payload=payload))
+    return InputEncodedAudioFrame(EncodedAudio(a2b_base64(payload)))
 
 
 @virtual

@@ -56,8 +56,7 @@ class Line:
     def hear(self, count: int, payload: bytes = CALLER) -> None:
         for _ in range(count):
             self.packets += 1
-            self.clock.received(self.packets * PACKET, self.now)
-            self.tracks.received((self.packets - 1) * PACKET, payload)
+            self.tracks.received((self.packets - 1) * PACKET, payload, self.now)
 
     def say(self, piece: Piece, now: float | None = None) -> None:
         now = self.now if now is None else now
@@ -107,7 +106,7 @@ class TestCallersTrack:
         line.hear(1)
         line.packets += 1
         line.hear(1)
-        line.tracks.received(PACKET, b"\x22" * PACKET)
+        line.tracks.received(PACKET, b"\x22" * PACKET, line.now)
         line.take()
         assert line.caller == CALLER + b"\x22" * PACKET + CALLER
 
@@ -115,10 +114,10 @@ class TestCallersTrack:
         line = Line()
         line.hear(2)
         line.take()
-        line.tracks.received(0, b"\x22" * PACKET)
-        line.tracks.received(PACKET, b"\x22" * PACKET)
+        line.tracks.received(0, b"\x22" * PACKET, line.now)
+        line.tracks.received(PACKET, b"\x22" * PACKET, line.now)
         line.hear(1)
-        line.tracks.received(2 * PACKET, CALLER)
+        line.tracks.received(2 * PACKET, CALLER, line.now)
         line.take()
         assert line.caller == CALLER * 3
 
@@ -126,8 +125,8 @@ class TestCallersTrack:
         line = Line()
         line.hear(1)
         line.take()
-        line.tracks.received(PACKET // 2, b"\x22" * PACKET)
         line.packets += 1
+        line.tracks.received(PACKET // 2, b"\x22" * PACKET, line.now)
         line.clock.received(2 * PACKET, line.now)
         line.take()
         assert line.caller == CALLER + b"\x22" * (PACKET // 2)
@@ -251,8 +250,7 @@ class TestBotsTrack:
         bot = b""
         for number in range(5_100):
             arrival = STARTS_AT + (number + 1) * 0.020_02  # 1,000 ppm slow: after 100 s it is 100 ms behind
-            line.clock.received((number + 1) * PACKET, arrival)
-            line.tracks.received(number * PACKET, CALLER)
+            line.tracks.received(number * PACKET, CALLER, arrival)
             if number == 0:
                 line.say(Piece(first), now=arrival)
             if number == 4_996:
@@ -270,7 +268,7 @@ class TestBotsTrack:
         line.packets = len(pieces) * 50 - 1
         line.hear(1)
         line.tracks.finish(line.now)
-        line.tracks.received(line.packets * PACKET, CALLER)
+        line.tracks.received(line.packets * PACKET, CALLER, line.now)
         line.tracks.finish(line.now + 1)
         assert [piece.reads for piece in pieces[:50]] == [0] * 50
 

@@ -36,8 +36,7 @@ class Call:
     def hear(self, count: int) -> None:
         for _ in range(count):
             self.packets += 1
-            self.clock.received(self.packets * PACKET, self.now)
-            self.tracks.received((self.packets - 1) * PACKET, bytes(PACKET))
+            self.tracks.received((self.packets - 1) * PACKET, bytes(PACKET), self.now)
             self.keep(self.tracks.take(self.now))
 
     def say(self, audio: bytes, audio_format: AudioFormat) -> None:

@@ -122,8 +122,7 @@ class Conversation:
     def hear(self, now: float, *, lost: bool) -> None:
         self.spoken += PACKET
         if not lost:
-            self.clock.received(self.spoken, now)
-            self.tracks.received(self.spoken - PACKET, CALLER)
+            self.tracks.received(self.spoken - PACKET, CALLER, now)
             if self.spoken % (5 * PACKET) == 0:
                 self._keep(self.tracks.take(now))
 
@@ -202,8 +201,7 @@ def test_memory_stays_constant_over_the_call() -> None:
     tracemalloc.start()
     for packet in range(50 * 240):
         now = 1.0 + packet * 0.02
-        clock.received((packet + 1) * PACKET, now)
-        tracks.received(packet * PACKET, bytes(bytearray(CALLER)))
+        tracks.received(packet * PACKET, bytes(bytearray(CALLER)), now)
         if packet % 500 == 0:
             for _ in range(45):
                 playhead.sent(200, now, str(packet))

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,6 @@ from pipecat.frames.frames import ErrorFrame
 from callpipe.transports.bandwidth.errors import MalformedMessageError
 from callpipe.transports.bandwidth.messages import MediaMessage, parse
 from callpipe.transports.call_events import CarrierFaultFrame, MediaStoppedFrame
-from callpipe.transports.encoded_audio import decode_base64
 from callpipe.transports.frames import InputEncodedAudioFrame
 from callpipe.transports.virtual_time import run_virtual
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parents[2] / "packets" / "bandwidth"
 PACKETS = [path.read_text() for path in sorted(FOLDER.glob("*.json")) if not path.name.startswith("webhook_")]
+BASE64 = re.compile("(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 KINDS = {"malformed", "oversized", "binary", "unknown"}
 
 MESSAGES = 100_000
@@ -129,12 +130,8 @@ def test_any_text_or_bytes(message: str | bytes) -> None:
 @given(st.text("AQ/+=-_ \n", max_size=12) | st.text(max_size=8) | st.binary(max_size=20).map(encoded))
 def test_of_media_nothing_is_taken_but_base64(payload: str) -> None:
     message = json.dumps({"eventType": "media", "track": "inbound", "payload": payload})
-    try:
-        audio = decode_base64(payload)
-    except ValueError:
-        audio = b""
-    if audio:
-        assert parse(message) == MediaMessage("inbound", audio)
+    if payload and BASE64.fullmatch(payload):
+        assert parse(message) == MediaMessage("inbound", base64.b64decode(payload))
     else:
         with pytest.raises(MalformedMessageError):
             parse(message)

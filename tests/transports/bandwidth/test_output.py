@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from binascii import a2b_base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,7 +42,7 @@ virtually = in_virtual_time()
 def speech(duration_ms: int, letter: str = "A", context_id: str | None = None) -> OutputEncodedAudioFrame:
     """Return PCMU of a length that base64 needs no padding for, whose payload is one letter."""
     size = duration_ms * 8 // 3 * 3
-    return OutputEncodedAudioFrame(EncodedAudio(payload=letter * (size // 3 * 4)), context_id)
+    return OutputEncodedAudioFrame(EncodedAudio(a2b_base64(letter * (size // 3 * 4))), context_id)
 
 
 def letters(order: list[str]) -> str:

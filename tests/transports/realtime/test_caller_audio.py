@@ -83,9 +83,9 @@ def test_a_turn_ends_to_the_sample() -> None:
     audio = held(10)
     audio.started(0)
 
-    assert audio.ended(109.125).size == 873
-    assert audio.ended(131).size == 175
-    assert audio.ended(131).size == audio.ended(20).size == 0
+    assert len(audio.ended(109.125).audio) == 873
+    assert len(audio.ended(131).audio) == 175
+    assert len(audio.ended(131).audio) == len(audio.ended(20).audio) == 0
 
 
 def test_packets_may_be_of_any_length() -> None:
@@ -102,7 +102,7 @@ def test_half_a_sample_is_left_out() -> None:
     audio.hold(pcm, 0.0)
 
     assert loudness(pcm, PCM_24K) == loudness(pcm[:-1], PCM_24K)
-    assert restarted(audio).size == 480
+    assert len(restarted(audio).audio) == 480
 
 
 def test_of_a_silent_caller_a_little_is_kept_when_the_server_gives_a_sign_of_life() -> None:
@@ -218,7 +218,7 @@ def test_pcm_comes_back_in_its_format_and_as_good_as_a_telephone_has_it() -> Non
     error = told[delay:].astype(float) - spoken[:-delay]
     assert np.sqrt(np.mean(error[480:] ** 2)) < 0.03 * 8_000 / math.sqrt(2)
     kept = audio.ended()
-    assert (kept.size, kept.audio_format) == (8_000, PCMU_8K), "kept as the telephone carries it"
+    assert (len(kept.audio), kept.audio_format) == (8_000, PCMU_8K), "kept as the telephone carries it"
     assert audio.given(kept).audio == sent.audio
 
 
