@@ -117,9 +117,9 @@ async def start(system: System, model_url: str, core: int, folder: str, environm
 
 
 def everybodys_cpu_s(cores: Sequence[int]) -> float:
-    """Return the CPU time of all processes on some cores so far."""
+    """Return the CPU time of all processes on some cores so far, but for niced ones, which give way."""
     # user, nice, system, idle, iowait, irq, softirq: the idle ones are no work.
-    return sum(sum(ticks[:3]) for ticks in _ticks(cores)) / TICKS_A_SECOND
+    return sum(ticks[0] + ticks[2] for ticks in _ticks(cores)) / TICKS_A_SECOND
 
 
 def stolen_s(cores: Sequence[int]) -> float:

@@ -104,13 +104,15 @@ def _print_systems(results: Results, tls: bool, suffix: str) -> None:
     table = Table(title=f"At 100 calls, or at a system's own limit; ms{suffix}", title_justify="left", box=None)
     table.add_column("system")
     table.add_column("calls per core", justify="right")
+    table.add_column("CPU ms there", justify="right")
     for heading in COLUMNS:
         table.add_column(heading, justify="right")
     for name in results.systems:
         capacity = results.capacities.get(name)
         carried = "" if capacity is None else f"{'≥ ' if capacity.at_least else ''}{capacity.calls}"
         figures = (_short(results.figure(name, of, tls=tls)) for of in COLUMNS.values())
-        table.add_row(name, carried, *figures)
+        there = "" if capacity is None or capacity.there is None else _short(capacity.there.cpu_ms)
+        table.add_row(name, carried, there, *figures)
     console.print(table)
     console.print()
 

@@ -2,6 +2,7 @@
 
 import math
 import platform
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -176,11 +177,15 @@ class Results:
     def told(self) -> dict[str, Any]:
         """Return everything as JSON can tell it, the ratios first."""
         return {
-            "machine": {"cpu": platform.processor() or platform.machine(), "python": platform.python_version()},
+            "machine": {"cpu": platform.processor() or platform.machine(), "python": sys.version},
             "shows": self._told_claims(self.claims()),
             "shows_with_tls": self._told_claims(self.claims(tls=True)),
             "calls_per_core": {
-                name: {"calls": capacity.calls, "at_least": capacity.at_least}
+                name: {
+                    "calls": capacity.calls,
+                    "at_least": capacity.at_least,
+                    "there": capacity.there and capacity.there.told(),
+                }
                 for name, capacity in self.capacities.items()
             },
             "an_hours_call": {name: asdict(hour) for name, hour in self.hours.items()},
