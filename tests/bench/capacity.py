@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from load import Measured
+from loading import Measured
 
 SLACK_MS = 50.0
 """The 99th percentile of the delay may be this much above that of a few calls."""
@@ -46,19 +46,19 @@ def served_well(measured: Measured | None, unloaded: Measured) -> bool:
 async def find_capacity(attempt: Try, unloaded: Measured, guess: int) -> Capacity:
     """Search upwards and downwards from a guess, then halve the interval that is left."""
     good, bad, there = 0, MOST + 1, None
+    load_failed = True
     calls = guess
     while bad - good > max(1, PRECISION * good):
         measured = await attempt(calls)
         if served_well(measured, unloaded):
             good, there = calls, measured
-        elif measured is not None and measured.load_at_its_limit:
-            return Capacity(good, True, there)
         else:
             bad = calls
+            load_failed = measured is not None and measured.load_at_its_limit
         calls = _next(good, bad)
         if calls in (good, bad):
             break
-    return Capacity(good, bad > MOST, there)
+    return Capacity(good, load_failed, there)
 
 
 def _next(good: int, bad: int) -> int:

@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Callable
 
-from load import Measured
+from loading import Measured
 from measured_system import System
 from results import Result, Results
 from rich.console import Console

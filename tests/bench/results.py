@@ -9,7 +9,7 @@ from typing import Any
 
 from an_hour import Hour
 from capacity import Capacity
-from load import Measured
+from loading import Measured
 from observed import median
 from resampling import filter_delay_ms
 
@@ -110,6 +110,11 @@ class Results:
         """Return the CPU time for a call and second, in ms, at 100 calls or the system's own limit."""
         return self.figure(system, lambda result: result.many.cpu_ms, tls=tls)
 
+    def cpu_at_limit(self, system: str) -> float:
+        """Return the same at the most calls a core carries; not a number where that was not searched."""
+        capacity = self.capacities.get(system)
+        return math.nan if capacity is None or capacity.there is None else capacity.there.cpu_ms
+
     def calls(self, system: str) -> float:
         """Return how many calls a core carries; not a number where that was not searched."""
         capacity = self.capacities.get(system)
@@ -157,6 +162,7 @@ class Results:
             ]
         if self.capacities and not tls:
             carried = self.calls(passed)
+            at_limit = self.cpu_at_limit
             claims[:0] = [
                 Claim("calls per core, pass-through against stock", carried / self.calls(stock), 15, True),
                 Claim(
@@ -170,6 +176,21 @@ class Results:
                     self.calls(transcoded) / self.calls(stock),
                     8,
                     True,
+                ),
+                Claim(
+                    "CPU, each at its own limit, pass-through against stock: at most 1/12",
+                    at_limit(passed) / at_limit(stock),
+                    1 / 12,
+                ),
+                Claim(
+                    "CPU, each at its own limit, pass-through against the fastest floor",
+                    at_limit(passed) / at_limit(floor),
+                    2.5,
+                ),
+                Claim(
+                    "CPU, each at its own limit, transcoding against stock: at most 1/7",
+                    at_limit(transcoded) / at_limit(stock),
+                    1 / 7,
                 ),
             ]
         return claims

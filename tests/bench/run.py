@@ -15,19 +15,19 @@ import uvloop
 from awake import kept_awake
 from capacity import Capacity, find_capacity, served_well
 from certificate import model_certificate
-from load import Load, Measured, cores
+from loading import Load, Measured, cores
 from measured_system import System
 from report import print_report, print_verdicts, show
 from results import Result, Results
 
-STOCK = System("stock pipecat", "stock.py", "plain", 37)
-STOCK_UVLOOP = System("stock pipecat on uvloop", "stock.py", "uvloop", 45)
-STOCK_RECORDER = System("stock pipecat, recorder, 2 pass-through", "stock.py", "recorder", 28)
-BRIDGE = System("bare bridge", "bridge.py", "", 370)
+STOCK = System("stock pipecat", "stock.py", "plain", 18)
+STOCK_UVLOOP = System("stock pipecat on uvloop", "stock.py", "uvloop", 16)
+STOCK_RECORDER = System("stock pipecat, recorder, 2 pass-through", "stock.py", "recorder", 10)
+BRIDGE = System("bare bridge", "bridge.py", "", 250)
 FLOOR_WEBSOCKETS = System("floor on websockets", "floor_websockets.py", "", 450)
-FLOOR_PICOWS = System("floor on picows", "floor_picows.py", "", 900)
-PASSTHROUGH = System("callpipe pass-through", "bot.py", "passthrough", 450)
-TRANSCODING = System("callpipe transcoding", "bot.py", "transcoding", 200)
+FLOOR_PICOWS = System("floor on picows", "floor_picows.py", "", 600)
+PASSTHROUGH = System("callpipe pass-through", "bot.py", "passthrough", 300)
+TRANSCODING = System("callpipe transcoding", "bot.py", "transcoding", 150)
 
 SYSTEMS = (
     STOCK,
