@@ -33,6 +33,7 @@ from pipecat.frames.frames import (
 from pipecat.observers.base_observer import BaseObserver, FramePushed
 from pipecat.processors.frame_processor import FrameCallback, FrameDirection, FrameProcessor
 from pipecat.utils.errors import ErrorCategory
+from pipecat.utils.frame_queue import FrameQueue
 
 from .audio.formats import Tracks
 from .errors import where
@@ -66,6 +67,12 @@ PER_FRAME = (
 )
 """pipecat's events of each single frame."""
 
+PIPECATS_QUEUES = ("_FrameProcessor__input_queue", "_FrameProcessor__process_queue")
+"""Where frames wait in pipecat, but for direct mode; both together take 3 kB a processor."""
+
+_UNUSED = FrameQueue()
+"""Stands for the queues of all lane processors: nothing is ever put into it."""
+
 Rest: TypeAlias = Coroutine[Any, Any, None] | None
 """What passing audio on has left to be awaited: usually nothing."""
 
@@ -81,6 +88,8 @@ class MediaProcessor(FrameProcessor):
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  pipecat's kwargs are untyped
             name=name, enable_direct_mode=True
         )
+        for queue in PIPECATS_QUEUES:
+            setattr(self, queue, _UNUSED)
         self._lane_open = False
         self._lane_audio_watched = False
         self._lane_events_watched = True

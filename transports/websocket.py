@@ -34,6 +34,9 @@ MAX_UNSENT_BYTES = 4 * 1024 * 1024
 MEDIA_BUFFER_BYTES = 2 * 1024
 """What is read of a media socket at a time, seven packets; picows makes more room when more comes."""
 
+MODEL_BUFFER_BYTES = 4 * 1024
+"""The same of a socket that we opened: 400 ms of the bot's audio in PCMU."""
+
 PING_AFTER_S = 5.0
 """A socket that we opened is pinged when nothing came for so long."""
 
@@ -277,6 +280,7 @@ async def connect(url: str, *, headers: Mapping[str, str], deadline_s: float) ->
                 **(_tls() if url.startswith("wss:") else {}),
                 extra_headers=dict(headers),
                 max_frame_size=MAX_MESSAGE_BYTES,
+                read_buffer_init_size=MODEL_BUFFER_BYTES,
                 websocket_handshake_timeout=deadline_s,
                 enable_auto_ping=True,
                 auto_ping_idle_timeout=PING_AFTER_S,

@@ -24,6 +24,9 @@ GRACE_S = 1.0
 """Audio sent in a measurement may come this much later than its end."""
 DIALLING = 8
 """Calls that are set up at a time."""
+QUIET_MS = 4.0
+"""A load whose slots are this late (99th percentile) was kept waiting by its host."""
+MOST_TRIES = 4
 BUSY_LOAD = 0.85
 """A load that needs more than this of its core is at its own limit."""
 
@@ -132,6 +135,18 @@ class Load:
             await asyncio.gather(*(call.close(self._wheel) for call in leaving))
         while len(self._calls) < calls:
             await asyncio.gather(*(self._add() for _ in range(min(DIALLING, calls - len(self._calls)))))
+
+    async def measure_in_quiet(self, seconds: float, *, interrupts: bool = False) -> Measured:
+        """Measure the calls while the load itself is on time: a pause of the host is no system's doing.
+
+        Of measurements that are all late the one is told that was the least.
+        """
+        measurements: list[Measured] = []
+        while len(measurements) < MOST_TRIES:
+            measurements.append(await self.measure(seconds, interrupts=interrupts))
+            if measurements[-1].load_late_ms <= QUIET_MS or measurements[-1].load_at_its_limit:
+                return measurements[-1]
+        return min(measurements, key=lambda measured: measured.load_late_ms)
 
     async def measure(self, seconds: float, *, interrupts: bool = False) -> Measured:
         """Measure the calls that are held for a time.

@@ -82,7 +82,7 @@ async def search(system: System, core: int, plan: Plan) -> Capacity:
     async with Load(system, core) as load:
         await load.hold(FEW)
         await asyncio.sleep(SETTLE_S)
-        unloaded = await load.measure(UNLOADED_S)
+        unloaded = await load.measure_in_quiet(UNLOADED_S)
 
     current: list[Load] = []
 
@@ -98,7 +98,7 @@ async def search(system: System, core: int, plan: Plan) -> Capacity:
         try:
             await current[0].hold(calls)
             await asyncio.sleep(SETTLE_S)
-            measured = await current[0].measure(plan.capacity_s)
+            measured = await current[0].measure_in_quiet(plan.capacity_s)
         except (TimeoutError, OSError):
             measured = None
         if not served_well(measured, unloaded):
@@ -129,8 +129,8 @@ async def measure_once(
         calls = max(1, min(MANY, most))
         await load.hold(calls)
         await asyncio.sleep(SETTLE_S)
-        many = await load.measure(plan.measured_s)
-        cut_in = await load.measure(BARGE_IN_S, interrupts=True)
+        many = await load.measure_in_quiet(plan.measured_s)
+        cut_in = await load.measure_in_quiet(BARGE_IN_S, interrupts=True)
         if last and system in WITH_MEMORY:
             await asyncio.sleep(max(0.0, plan.memory_s - plan.measured_s - BARGE_IN_S))
         mb_per_call = (load.running.resident_mb() - idle_mb) / calls

@@ -29,7 +29,7 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.runner import WorkerRunner
 
 from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame, OutputEncodedAudioFrame
-from callpipe.transports.lane import MediaProcessor
+from callpipe.transports.lane import PIPECATS_QUEUES, MediaProcessor
 
 MAX_HELD_FRAMES = 1_000
 
@@ -398,3 +398,10 @@ def test_pipecat_still_keeps_what_the_lane_reads() -> None:
     ):
         assert handlers[name].handlers == []
     assert hasattr(processor, "_cancelling")
+
+
+def test_lane_processors_have_no_queues_of_their_own() -> None:
+    names = [name for name, held in vars(FrameProcessor()).items() if isinstance(held, asyncio.Queue)]
+    assert sorted(names) == sorted(PIPECATS_QUEUES), "pipecat's names"
+    first, second = vars(MediaProcessor()), vars(MediaProcessor())
+    assert all(first[name] is second[name] for name in names)
