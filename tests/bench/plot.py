@@ -31,7 +31,8 @@ def draw(results: Results, path: Path) -> None:
         drawn = axis.barh(
             list(bars), [0 if math.isnan(value) else value for value in bars.values()], color=colours
         )
-        axis.bar_label(drawn, labels=[f"{value:.3g}" for value in bars.values()], padding=3, fontsize=8)
+        labels = ["not searched" if math.isnan(value) else f"{value:.3g}" for value in bars.values()]
+        axis.bar_label(drawn, labels=labels, padding=3, fontsize=8)
         axis.set_title(title, fontsize=10)
         axis.margins(x=0.2)
         axis.spines[["top", "right"]].set_visible(False)
