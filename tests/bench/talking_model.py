@@ -67,6 +67,10 @@ def _delta_audio(bytes_a_ms: int) -> bytes:
 _AUDIO = {name: _delta_audio(size) for name, size in _BYTES_A_MS.items()}
 
 
+def _unheard(_audio_ms: float) -> None:
+    """Audio of a call that was given up while it was set up."""
+
+
 class ModelLeg(picows.WSListener):
     """One session.
 
@@ -78,13 +82,13 @@ class ModelLeg(picows.WSListener):
         on_barge_in: Told that a caller cuts in, right before the model says so.
     """
 
-    on_audio: Callable[[float], None]
     on_delta: Callable[[int], None]
     on_response: Callable[[], None]
     on_barge_in: Callable[[], None]
 
     def __init__(self, joined: Callable[[int, "ModelLeg"], None]) -> None:
         self._joined = joined
+        self.on_audio: Callable[[float], None] = _unheard  # until the call it belongs to is known
         self._transport: picows.WSTransport | None = None
         self._bytes_a_ms = 48
         self._format = "pcm"
