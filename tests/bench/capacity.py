@@ -31,6 +31,11 @@ class Capacity:
     at_least: bool
     there: Measured | None
 
+    @property
+    def words(self) -> str:
+        """The number, as tables and plots have it."""
+        return f"{'≥ ' if self.at_least else ''}{self.calls}"
+
 
 def served_well(measured: Measured | None, unloaded: Measured) -> bool:
     """Whether nothing is lost and the delay stays near that of a few calls."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from results import Results
 
+CALLS = "calls per core"
 OURS, THEIRS = "#1f77b4", "#b0b0b0"
 
 
@@ -15,8 +16,9 @@ def draw(results: Results, path: Path) -> None:
     matplotlib: Any = importlib.import_module("matplotlib")  # untyped, and only installed by `make bench`
     matplotlib.use("Agg")
     pyplot: Any = importlib.import_module("matplotlib.pyplot")
+    carried = {name: capacity.words for name, capacity in results.capacities.items()}
     panels = {
-        "calls per core": {name: results.calls(name) for name in results.systems},
+        CALLS: {name: results.calls(name) for name in results.systems},
         "CPU ms per call and second": {name: results.cpu(name) for name in results.systems},
         "delay caller → model, p99 in ms": {
             name: results.figure(name, lambda result: result.many.in_p99_ms) for name in results.systems
@@ -31,7 +33,9 @@ def draw(results: Results, path: Path) -> None:
         drawn = axis.barh(
             list(bars), [0 if math.isnan(value) else value for value in bars.values()], color=colours
         )
-        labels = ["not searched" if math.isnan(value) else f"{value:.3g}" for value in bars.values()]
+        labels = [f"{value:.3g}" for value in bars.values()]
+        if title == CALLS:
+            labels = [carried.get(name, "not searched") for name in bars]
         axis.bar_label(drawn, labels=labels, padding=3, fontsize=8)
         axis.set_title(title, fontsize=10)
         axis.margins(x=0.2)

@@ -109,10 +109,9 @@ def _print_systems(results: Results, tls: bool, suffix: str) -> None:
         table.add_column(heading, justify="right")
     for name in results.systems:
         capacity = results.capacities.get(name)
-        carried = "" if capacity is None else f"{'≥ ' if capacity.at_least else ''}{capacity.calls}"
+        carried = "" if capacity is None else capacity.words
         figures = (_short(results.figure(name, of, tls=tls)) for of in COLUMNS.values())
-        there = "" if capacity is None or capacity.there is None else _short(capacity.there.cpu_ms)
-        table.add_row(name, carried, there, *figures)
+        table.add_row(name, carried, _short(results.cpu_at_limit(name)), *figures)
     console.print(table)
     console.print()
 

@@ -1,5 +1,6 @@
 """The figures of a run, and the ratios that are its point. No I/O."""
 
+import functools
 import math
 import platform
 import sys
@@ -122,13 +123,15 @@ class Results:
 
     def others_busy(self) -> float:
         """Return what processes that are not measured took, in cores: the median over all measurements."""
-        results = [result for rounds in (*self.plain.values(), *self.tls.values()) for result in rounds]
-        return median([result.many.others_busy for result in results])
+        return median([measured.others_busy for measured in self._all_measured()])
 
     def stolen(self) -> float:
         """Return what the host's other guests took, in cores: the most in any measurement."""
-        results = [result for rounds in (*self.plain.values(), *self.tls.values()) for result in rounds]
-        return max((result.many.stolen for result in results), default=0.0)
+        return max((measured.stolen for measured in self._all_measured()), default=0.0)
+
+    def _all_measured(self) -> list[Measured]:
+        every_round = (*self.plain.values(), *self.tls.values())
+        return [result.many for rounds in every_round for result in rounds]
 
     def claims(self, *, tls: bool = False) -> list[Claim]:
         """Return what the run is to show, with what it shows."""
@@ -138,12 +141,16 @@ class Results:
         floor = min(
             (name for name in self.systems if name.startswith("floor")), key=self._cpu_or_inf, default=""
         )
-        stock_cpu, cpu = self.cpu(stock, tls=tls), self.cpu(passed, tls=tls)
-        transcoding_cpu = self.cpu(transcoded, tls=tls)
+
+        def of_cpu(what: str, cpu: Callable[[str], float]) -> list[Claim]:
+            return [
+                Claim(f"{what}, pass-through against stock: at most 1/12", cpu(passed) / cpu(stock), 1 / 12),
+                Claim(f"{what}, pass-through against the fastest floor", cpu(passed) / cpu(floor), 2.5),
+                Claim(f"{what}, transcoding against stock: at most 1/7", cpu(transcoded) / cpu(stock), 1 / 7),
+            ]
+
         claims = [
-            Claim("CPU, pass-through against stock: at most 1/12", cpu / stock_cpu, 1 / 12),
-            Claim("CPU, pass-through against the fastest floor", cpu / self.cpu(floor, tls=tls), 2.5),
-            Claim("CPU, transcoding against stock: at most 1/7", transcoding_cpu / stock_cpu, 1 / 7),
+            *of_cpu("CPU", functools.partial(self.cpu, tls=tls)),
             Claim("added delay, pass-through, slower way, p50 in ms", self._delay(passed, "p50", tls), 0.6),
             Claim("added delay, pass-through, slower way, p99 in ms", self._delay(passed, "p99", tls), 5.0),
             Claim("barge-in to clear, pass-through, p99 in ms", self._clear(passed, tls), 2.0),
@@ -162,7 +169,6 @@ class Results:
             ]
         if self.capacities and not tls:
             carried = self.calls(passed)
-            at_limit = self.cpu_at_limit
             claims[:0] = [
                 Claim("calls per core, pass-through against stock", carried / self.calls(stock), 15, True),
                 Claim(
@@ -177,21 +183,7 @@ class Results:
                     8,
                     True,
                 ),
-                Claim(
-                    "CPU, each at its own limit, pass-through against stock: at most 1/12",
-                    at_limit(passed) / at_limit(stock),
-                    1 / 12,
-                ),
-                Claim(
-                    "CPU, each at its own limit, pass-through against the fastest floor",
-                    at_limit(passed) / at_limit(floor),
-                    2.5,
-                ),
-                Claim(
-                    "CPU, each at its own limit, transcoding against stock: at most 1/7",
-                    at_limit(transcoded) / at_limit(stock),
-                    1 / 7,
-                ),
+                *of_cpu("CPU, each at its own limit", self.cpu_at_limit),
             ]
         return claims
 

@@ -225,12 +225,12 @@ def test_all_but_the_last_pieces_are_there_when_the_process_is_killed(tmp_path: 
     program = [sys.executable, "-W", "ignore", __file__, str(path), "98"]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as recording:
         deadline = time.monotonic() + 30.0
-        while not path.exists() or (path.stat().st_size < 60 * 160 * 4 and time.monotonic() < deadline):
+        while not path.exists() or (path.stat().st_size < 70 * 160 * 4 and time.monotonic() < deadline):
             time.sleep(0.02)
         recording.kill()
     StereoWavWriter(path, 0.0).close()  # as the next process does
     ((samples, *tracks),) = runs(path)
-    assert 60 * 160 <= samples <= 80 * 160
+    assert 70 * 160 <= samples <= 75 * 160
     assert tracks == [32_124, 0]
 
 

@@ -149,13 +149,13 @@ class BandwidthInput(MediaProcessor):
         """Pass on what a message makes, unless one before it is still being passed on."""
         if self._busy or self._passing_on is not None:
             return False
-        stream = self._stream
+        stream, rest = self._stream, None
         try:
             frame = stream.receive(message, self._line.clock())
             if type(frame) is InputEncodedAudioFrame and not stream.faults:
                 rest = self._heard(frame)
-            else:
-                rest = self._tell(frame) if frame is not None or stream.faults else None
+            elif frame is not None or stream.faults:
+                rest = self._tell(frame)
         except Exception as failure:  # noqa: BLE001  whatever one message breaks, the next one is read
             rest = self._audio_failed(failure)
         if rest is not None:
