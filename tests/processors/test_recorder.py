@@ -225,7 +225,7 @@ def test_all_but_the_last_pieces_are_there_when_the_process_is_killed(tmp_path: 
     program = [sys.executable, "-W", "ignore", __file__, str(path), "98"]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as recording:
         deadline = time.monotonic() + 30.0
-        while not path.exists() or (path.stat().st_size < 70 * 160 * 4 and time.monotonic() < deadline):
+        while time.monotonic() < deadline and (not path.exists() or path.stat().st_size < 70 * 160 * 4):
             time.sleep(0.02)
         recording.kill()
     StereoWavWriter(path, 0.0).close()  # as the next process does
