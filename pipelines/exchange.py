@@ -14,7 +14,7 @@ from http import HTTPStatus
 from loguru import logger
 
 from callpipe.transports.bandwidth.webhooks import RecordingWebhook, Webhook
-from callpipe.transports.websocket import UpgradeRequest
+from callpipe.transports.websocket_server import UpgradeRequest
 
 from . import answers
 from .admission import Admission, Refusal

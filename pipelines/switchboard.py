@@ -10,7 +10,8 @@ from http import HTTPStatus
 from typing import Any
 
 from callpipe.transports.bandwidth.messages import StartMessage
-from callpipe.transports.websocket import UpgradeRequest, WebSocket, media_socket_protocol
+from callpipe.transports.websocket import WebSocket
+from callpipe.transports.websocket_server import UpgradeRequest, media_socket_protocol
 
 from .bot import Bot
 from .errors import AdmissionError
@@ -66,7 +67,7 @@ class Switchboard(Exchange):
         return media_socket_protocol(self.accept)
 
     def accept(self, request: UpgradeRequest) -> Callable[[WebSocket], None] | HTTPStatus:
-        """Let a media socket in, or refuse it before its handshake completes. See `websocket.Accept`."""
+        """Let a media socket in, or refuse it before its handshake completes. See `websocket_server.Accept`."""
         admitted = self.admit(request)
         if isinstance(admitted, HTTPStatus):
             return admitted

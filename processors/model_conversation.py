@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from callpipe.transports.alarm import Alarm, earlier
 from callpipe.transports.frames import EncodedAudio
+from callpipe.transports.lane import Rest
 from callpipe.transports.realtime.events import AudioDelta, MalformedEventError, TranscriptDelta, parse
-from callpipe.transports.realtime.happenings import Happening, SessionGone
+from callpipe.transports.realtime.happenings import BotAudio, Happening, SessionGone
 from callpipe.transports.realtime.opening import Opened
 from callpipe.transports.realtime.session import RealtimeSession
 
@@ -24,6 +25,10 @@ class Pipeline(Protocol):
 
     async def push_happening(self, happening: Happening) -> None:
         """Tell the pipeline what happened."""
+        ...
+
+    def hand_on_bot_audio(self, audio: BotAudio) -> Rest:
+        """Give the pipeline a piece of the bot's speech."""
         ...
 
     async def report(self, loss: ModelLostError) -> None:
@@ -123,21 +128,21 @@ class ModelConversation:
         await self.started.wait()
         await self.tell(happened)
 
-    async def received(self, message: str | bytes) -> None:
+    def received(self, message: str | bytes) -> Rest:
         """Take a message of the server's. See `Listener`."""
         now = self._clock()
         try:
             event = parse(message)
         except MalformedEventError as malformed:
-            await self.tell(self._session.malformed(malformed, now))
-            return
+            return self.tell(self._session.malformed(malformed, now))
         happened = self._session.receive(event, now)
-        if type(event) in _DELTAS and len(happened) <= 1 and not self._session.outbox:
+        if type(event) in _DELTAS and not self._session.outbox:
             # In the middle of an answer nothing is due any sooner.
-            for happening in happened:
-                await self._pipeline.push_happening(happening)
-        else:
-            await self.tell(happened)
+            if not happened:
+                return None
+            if len(happened) == 1 and type(audio := happened[0]) is BotAudio:
+                return self._pipeline.hand_on_bot_audio(audio)
+        return self.tell(happened)
 
     async def lost(self, loss: ModelLostError) -> None:
         """The session is gone: keep what the next one needs. See `Listener`."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from callpipe.transports.errors import SocketBacklogError, SocketClosedError
+from callpipe.transports.lane import Rest
+from callpipe.transports.reading import Reader
 from callpipe.transports.realtime.endpoints import Attempts
 from callpipe.transports.realtime.liveness import Liveness
 from callpipe.transports.realtime.opening import Opened
@@ -38,7 +41,7 @@ class Listener(Protocol):
         """A session is open; what is sent goes to it."""
         ...
 
-    async def received(self, message: str | bytes) -> None:
+    def received(self, message: str | bytes) -> Rest:
         """The session's server sent a message."""
         ...
 
@@ -78,6 +81,7 @@ class ModelLink:
         self.successor: ModelSession | None = None
         self._must_move_at = 0.0
         self._loss: ModelLostError | None = None
+        self._failure: Exception | None = None
         self._beside: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -187,26 +191,52 @@ class ModelLink:
         self._beside = asyncio.get_running_loop().create_task(work)
 
     async def _until_lost(self, listener: Listener) -> ModelLostError | None:
-        """Read until the session is lost; return why, or None when it was closed by us."""
+        """Read until the session is lost; return why, or None when it was closed by us.
+
+        Raises:
+            Exception: What the listener raised.
+        """
         while (session := self._session) is not None:
-            try:
-                message = await session.socket.receive()
-            except SocketClosedError as closed:
-                if session is not self._session:
-                    continue
-                loss = self._loss or ModelSocketLostError(closed.code, closed.reason)
-                if loss.lasting:
-                    self._dialer.refused(session)
-                else:
-                    self._dialer.failed(session)
-                self._session = None
-                if self._beside is not None:
-                    self._beside.cancel()
-                return loss
-            if session is self._session:
-                self._liveness.heard(self._clock())
-                await listener.received(message)
+            reader = Reader(functools.partial(self._received, listener, session))
+            closed = await reader.read(session.socket)
+            if self._failure is not None:
+                raise self._failure
+            if session is not self._session:
+                continue
+            loss = self._loss or ModelSocketLostError(closed.code, closed.reason)
+            if loss.lasting:
+                self._dialer.refused(session)
+            else:
+                self._dialer.failed(session)
+            self._session = None
+            if self._beside is not None:
+                self._beside.cancel()
+            return loss
         return None
+
+    def _received(self, listener: Listener, session: ModelSession, message: str | bytes) -> Rest:
+        """Tell the listener of a message."""
+        if session is not self._session:
+            return None
+        self._liveness.heard(self._clock())
+        try:
+            rest = listener.received(message)
+        except Exception as failure:  # noqa: BLE001  it is raised where the session is followed
+            self._fail(failure)
+            return None
+        return None if rest is None else self._finish(rest)
+
+    async def _finish(self, rest: Coroutine[Any, Any, None]) -> None:
+        try:
+            await rest
+        except Exception as failure:  # noqa: BLE001  it is raised where the session is followed
+            self._fail(failure)
+
+    def _fail(self, failure: Exception) -> None:
+        """Have a failure of the listener's raised by `follow`, which reads until the socket closes."""
+        self._failure = failure
+        if self._session is not None:
+            self._close(self._session, deadline_s=0.0)
 
     async def _prepare(self, session: ModelSession) -> None:
         """Open the session's successor when it is time, however often that takes."""

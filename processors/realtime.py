@@ -319,10 +319,16 @@ class RealtimeLLM(MediaProcessor):
         """Run something until the call ends. See `model_conversation.Pipeline`."""
         self._spawn(work)
 
+    def hand_on_bot_audio(self, audio: happenings.BotAudio) -> Rest:
+        """Give the next processor a piece of the bot's speech. See `model_conversation.Pipeline`."""
+        return self.hand_on_audio(bot_audio(audio.encoded, audio.item_id))
+
     async def push_happening(self, happening: Happening) -> None:
         """Tell the pipeline what happened. See `model_conversation.Pipeline`."""
         if isinstance(happening, happenings.BotAudio):
-            await self.push_audio(bot_audio(happening.encoded, happening.item_id))
+            rest = self.hand_on_bot_audio(happening)
+            if rest is not None:
+                await rest
             return
         frame = frame_of(happening)
         if frame is not None:

@@ -1,26 +1,24 @@
 """The two hot WebSockets, the carrier's and the model's, behind one small interface.
 
 `picows` carries them: it costs less than half of `websockets` per message (tests/bench/wire.py measures it).
-Everything that touches picows, its private protocol class included, is in this file.
+Everything that touches picows is here and in `websocket_server`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import socket
 import ssl
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import picows
 
 from .errors import HandshakeLateError, SocketBacklogError, SocketClosedError, SocketRefusedError
+from .rounds import Take, round_of
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """A larger message closes the socket with 1009. The model may send 15 MiB in one event."""
@@ -31,11 +29,8 @@ MAX_WAITING_MESSAGES = 512
 MAX_UNSENT_BYTES = 4 * 1024 * 1024
 """Bytes that may wait in our process for a peer that does not read."""
 
-MEDIA_BUFFER_BYTES = 2 * 1024
-"""What is read of a media socket at a time, seven packets; picows makes more room when more comes."""
-
 MODEL_BUFFER_BYTES = 4 * 1024
-"""The same of a socket that we opened: 400 ms of the bot's audio in PCMU."""
+"""What is read of a socket that we opened at a time, 400 ms of audio in PCMU; picows makes more room."""
 
 PING_AFTER_S = 5.0
 """A socket that we opened is pinged when nothing came for so long."""
@@ -46,17 +41,6 @@ PONG_DEADLINE_S = 5.0
 ABNORMAL_CLOSURE = 1006
 
 _TEXT = picows.WSMsgType.TEXT
-
-if TYPE_CHECKING:
-
-    class _PicowsProtocol(asyncio.BufferedProtocol):
-        """What callpipe needs of picows' protocol class, which is not part of its public face."""
-
-        def __init__(self, *settings: object) -> None: ...
-        def get_buffer(self, sizehint: int) -> memoryview: ...
-
-else:
-    from picows.picows import WSProtocol as _PicowsProtocol
 
 
 class WebSocket(Protocol):
@@ -84,16 +68,16 @@ class WebSocket(Protocol):
         ...
 
 
-Take = Callable[[str | bytes], bool]
-"""Takes a message the moment it comes; False leaves it to `WebSocket.receive`."""
-
-
 @runtime_checkable
 class OfferingSocket(Protocol):
     """A WebSocket whose messages can be taken without waking a task, which costs 4 microseconds and more."""
 
     def offer_to(self, take: Take) -> None:
-        """Offer each message that comes, while none waits to be received. `take` must not raise."""
+        """Offer each message that comes, while none waits to be received.
+
+        Args:
+            take: Must not raise; False leaves the message to `WebSocket.receive`.
+        """
         ...
 
 
@@ -113,9 +97,12 @@ class PicowsSocket(picows.WSListener):
     """A `WebSocket` on a picows connection."""
 
     def __init__(self) -> None:
+        # What a round calls.
+        self.messages: deque[str | bytes] = deque()
+        self.take: Take = _not_taken
         self._loop = asyncio.get_running_loop()
         self._transport: picows.WSTransport | None = None
-        self._messages: deque[str | bytes] = deque()
+        self._round = round_of(self._loop)
         self._fragments: list[bytes] = []
         self._fragments_bytes = 0
         self._fragments_are_text = False
@@ -123,8 +110,9 @@ class PicowsSocket(picows.WSListener):
         self._closed: SocketClosedError | None = None
         self._gone = self._loop.create_future()
         self._reading = True
-        self._take: Take | None = None
+        self._offers = False
         self._unsent_bytes: Callable[[], int] = int  # none, before there is a connection
+        self._write: Callable[[str | bytes], object] = _not_taken
 
     # What picows calls.
 
@@ -132,28 +120,28 @@ class PicowsSocket(picows.WSListener):
         """Keep the transport."""
         self._transport = transport
         self._unsent_bytes = transport.underlying_transport.get_write_buffer_size
+        self._write = functools.partial(transport.send, _TEXT)
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
-        """Keep a message until it is read; join the fragments of a fragmented one."""
+        """Offer a message, or keep it until it is received."""
         kind = frame.msg_type
         if kind is _TEXT and frame.fin:
             try:
-                message: str | bytes = frame.get_payload_as_utf8_text()
+                message: str | bytes | None = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
                 # RFC 6455 has such a socket failed; on a call one bad message costs only itself.
                 message = frame.get_payload_as_bytes()
-            take = self._take
-            if take is None or self._messages or self._closed is not None or not take(message):
-                self._arrived(message)
-        elif kind == picows.WSMsgType.BINARY and frame.fin:
-            self._arrived(frame.get_payload_as_bytes())
-        elif kind == picows.WSMsgType.CLOSE:
-            self._close_with(int(frame.get_close_code().value) or 1005, _words(frame.get_close_message()))
-            if not transport.is_close_frame_sent:
-                transport.send_close(frame.get_close_code())
-            transport.disconnect()
-        elif kind in (picows.WSMsgType.TEXT, picows.WSMsgType.BINARY, picows.WSMsgType.CONTINUATION):
-            self._join(kind, frame)
+        else:
+            message = self._message_of(kind, transport, frame)
+        if message is None or self._closed is not None:
+            return
+        if self._offers:
+            coming = self._round.came
+            if not coming:
+                self._round.soon()
+            coming.append((self, message))
+        else:
+            self.keep(message)
 
     def on_ws_disconnected(self, transport: picows.WSTransport) -> None:
         """Tell whoever reads that the connection is gone."""
@@ -167,15 +155,18 @@ class PicowsSocket(picows.WSListener):
         transport = self._transport
         if self._closed is not None or transport is None:
             raise self._closed or SocketClosedError(ABNORMAL_CLOSURE)
-        transport.send(_TEXT, message)
         waiting = self._unsent_bytes()
         if waiting > MAX_UNSENT_BYTES:
             transport.disconnect(graceful=False)
             raise SocketBacklogError(waiting, MAX_UNSENT_BYTES)
+        if self._round.is_taking:
+            self._round.leaving.append((self._write, message))
+        else:
+            self._write(message)
 
     async def receive(self) -> str | bytes:
         """See `WebSocket.receive`."""
-        messages = self._messages
+        messages = self.messages
         while not messages:
             if self._closed is not None:
                 raise self._closed
@@ -189,7 +180,16 @@ class PicowsSocket(picows.WSListener):
 
     def offer_to(self, take: Take) -> None:
         """See `OfferingSocket.offer_to`."""
-        self._take = take
+        self.take = take
+        self._offers = True
+
+    def keep(self, message: str | bytes) -> None:
+        """Let a message wait until it is received."""
+        self.messages.append(message)
+        if len(self.messages) >= MAX_WAITING_MESSAGES and self._reading:
+            self._reading = False
+            self._underlying().pause_reading()
+        self._wake()
 
     async def close(self, code: int = 1000, reason: str = "", *, deadline_s: float = 1.0) -> None:
         """See `WebSocket.close`."""
@@ -219,16 +219,23 @@ class PicowsSocket(picows.WSListener):
         assert self._transport is not None
         return self._transport.underlying_transport
 
-    def _arrived(self, message: str | bytes) -> None:
-        if self._closed is not None:
-            return
-        self._messages.append(message)
-        if len(self._messages) >= MAX_WAITING_MESSAGES and self._reading:
-            self._reading = False
-            self._underlying().pause_reading()
-        self._wake()
+    def _message_of(
+        self, kind: picows.WSMsgType, transport: picows.WSTransport, frame: picows.WSFrame
+    ) -> str | bytes | None:
+        """Return the message that a frame completes, if it is not a whole text; see to a close frame."""
+        if kind == picows.WSMsgType.BINARY and frame.fin:
+            return frame.get_payload_as_bytes()
+        if kind == picows.WSMsgType.CLOSE:
+            self._close_with(int(frame.get_close_code().value) or 1005, _words(frame.get_close_message()))
+            if not transport.is_close_frame_sent:
+                transport.send_close(frame.get_close_code())
+            transport.disconnect()
+        elif kind in (picows.WSMsgType.TEXT, picows.WSMsgType.BINARY, picows.WSMsgType.CONTINUATION):
+            return self._joined(kind, frame)
+        return None
 
-    def _join(self, kind: picows.WSMsgType, frame: picows.WSFrame) -> None:
+    def _joined(self, kind: picows.WSMsgType, frame: picows.WSFrame) -> str | bytes | None:
+        """Return the message whose last fragment this is."""
         if kind != picows.WSMsgType.CONTINUATION:
             self._fragments, self._fragments_bytes = [], 0
             self._fragments_are_text = kind == picows.WSMsgType.TEXT
@@ -236,10 +243,12 @@ class PicowsSocket(picows.WSListener):
         self._fragments_bytes += len(self._fragments[-1])
         if self._fragments_bytes > MAX_MESSAGE_BYTES:  # what follows of the message is too much as well
             self._fragments.clear()
-        elif frame.fin:
-            whole = b"".join(self._fragments)
-            self._fragments.clear()
-            self._arrived(whole.decode(errors="replace") if self._fragments_are_text else whole)
+            return None
+        if not frame.fin:
+            return None
+        whole = b"".join(self._fragments)
+        self._fragments.clear()
+        return whole.decode(errors="replace") if self._fragments_are_text else whole
 
     def _close_with(self, code: int, reason: str) -> None:
         if self._closed is None:
@@ -249,6 +258,11 @@ class PicowsSocket(picows.WSListener):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _not_taken(_message: str | bytes) -> bool:
+    """Stand for whoever takes messages, or sends them, before there is anybody."""
+    return False
 
 
 def _words(reason: bytes | None) -> str:
@@ -302,91 +316,3 @@ async def connect(url: str, *, headers: Mapping[str, str], deadline_s: float) ->
     if not isinstance(listener, PicowsSocket):
         raise SocketRefusedError("the connection ended before the handshake was answered")
     return listener
-
-
-@dataclass(frozen=True, slots=True)
-class UpgradeRequest:
-    """The HTTP request that asks for a WebSocket.
-
-    Attributes:
-        path: The request's path, with its query.
-        headers: Its headers, names in lower case.
-    """
-
-    path: str
-    headers: Mapping[str, str]
-
-
-Accept = Callable[[UpgradeRequest], Callable[[WebSocket], None] | HTTPStatus]
-"""Answers an upgrade request with the status that refuses it, or with what is given the open socket."""
-
-
-def media_socket_protocol(accept: Accept) -> Callable[..., asyncio.BaseProtocol]:
-    """Return what uvicorn's `ws=` setting takes, so that WebSockets on its port are served by picows.
-
-    Args:
-        accept: Called with each upgrade request before the handshake completes.
-    """
-
-    def protocol(**_uvicorns: Any) -> asyncio.BaseProtocol:
-        return _UpgradedProtocol(
-            None,
-            None,
-            False,  # we are the server
-            _listener(accept),
-            logging.getLogger("callpipe.media_socket"),
-            True,
-            5,
-            False,
-            20,
-            20,
-            picows.WSAutoPingStrategy.PING_WHEN_IDLE,
-            True,
-            MAX_MESSAGE_BYTES,
-            None,
-            MEDIA_BUFFER_BYTES,
-        )
-
-    return protocol
-
-
-async def serve(accept: Accept, *, host: str = "127.0.0.1", port: int = 0) -> asyncio.Server:
-    """Serve WebSockets, and nothing else, on a port of their own; port 0 takes a free one."""
-    return await picows.ws_create_server(  # pyright: ignore[reportUnknownMemberType]  untyped kwargs
-        _listener(accept), host, port, max_frame_size=MAX_MESSAGE_BYTES
-    )
-
-
-def _listener(accept: Accept) -> Callable[[picows.WSUpgradeRequest], Any]:
-    def listener(request: picows.WSUpgradeRequest) -> Any:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        answer = accept(UpgradeRequest(request.path.decode("latin-1"), headers))
-        if isinstance(answer, HTTPStatus):
-            refusal = picows.WSUpgradeResponse.create_error_response(answer)
-            return picows.WSUpgradeResponseWithListener(refusal, None)
-        return _ServedSocket(answer)
-
-    return listener
-
-
-class _UpgradedProtocol(_PicowsProtocol):
-    """picows' protocol, which also takes the request that uvicorn has already read."""
-
-    def data_received(self, data: bytes) -> None:
-        """Feed the bytes of the upgrade request."""
-        while data:
-            buffer = self.get_buffer(len(data))
-            size = min(len(buffer), len(data))
-            buffer[:size] = data[:size]
-            self.buffer_updated(size)
-            data = data[size:]
-
-
-class _ServedSocket(PicowsSocket):
-    def __init__(self, opened: Callable[[WebSocket], None]) -> None:
-        super().__init__()
-        self._opened = opened
-
-    def on_ws_connected(self, transport: picows.WSTransport) -> None:
-        super().on_ws_connected(transport)
-        self._opened(self)

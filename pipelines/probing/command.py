@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from callpipe.transports.bandwidth.voice_api import VoiceApi
-from callpipe.transports.websocket import media_socket_protocol
+from callpipe.transports.websocket_server import media_socket_protocol
 
 from ..errors import SettingsError
 from ..second_way import voice_api

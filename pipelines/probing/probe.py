@@ -23,7 +23,8 @@ from callpipe.transports.bandwidth.bxml import to_bxml
 from callpipe.transports.bandwidth.errors import CallOverError, MalformedWebhookError
 from callpipe.transports.bandwidth.voice_api import VoiceApi
 from callpipe.transports.bandwidth.webhooks import Webhook, parse_webhook
-from callpipe.transports.websocket import UpgradeRequest, WebSocket
+from callpipe.transports.websocket import WebSocket
+from callpipe.transports.websocket_server import UpgradeRequest
 
 from ..errors import PipelinesError
 from .findings import Findings
@@ -130,7 +131,7 @@ class Probe:
         return self.findings
 
     def accept(self, request: UpgradeRequest) -> Callable[[WebSocket], None] | HTTPStatus:
-        """Let a media socket in or refuse it, as the measurement wants. See `websocket.Accept`."""
+        """Let a media socket in or refuse it, as the measurement wants. See `websocket_server.Accept`."""
         name = request.path.partition("?")[0].removeprefix("/probe/media/")
         if self.findings.handshake_authorized is not False:
             self.findings.handshake_authorized = request.headers.get("authorization") == self._authorization

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
-from callpipe.transports.websocket import UpgradeRequest, WebSocket, media_socket_protocol
+from callpipe.transports.websocket import WebSocket
+from callpipe.transports.websocket_server import UpgradeRequest, media_socket_protocol
 
 MAX_HEAD_BYTES = 32 * 1024
 """A larger request for a WebSocket is refused."""

@@ -19,7 +19,7 @@ from http import HTTPStatus
 import uvloop
 from loguru import logger
 
-from callpipe.transports.websocket import UpgradeRequest
+from callpipe.transports.websocket_server import UpgradeRequest
 
 from ..answers import takes_long
 from ..bot_profile import BotProfile

@@ -15,7 +15,8 @@ from callpipe.transports.bandwidth.emulator import Carrier
 from callpipe.transports.errors import SocketRefusedError
 from callpipe.transports.loopback import socket_pair
 from callpipe.transports.realtime.emulator import inline
-from callpipe.transports.websocket import UpgradeRequest, WebSocket
+from callpipe.transports.websocket import WebSocket
+from callpipe.transports.websocket_server import UpgradeRequest
 
 from ..server import create_app
 from ..settings import Settings

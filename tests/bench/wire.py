@@ -15,7 +15,7 @@ import picows.websockets.asyncio.server as picows_server
 import uvloop
 import websockets.asyncio.server as websockets_server
 
-from callpipe.transports import websocket
+from callpipe.transports import websocket, websocket_server
 from callpipe.transports.errors import SocketClosedError
 
 SOCKETS = 50
@@ -55,7 +55,7 @@ async def serve_callpipe() -> tuple[object, int]:
     def opened(socket: websocket.WebSocket) -> None:
         tasks.add(asyncio.create_task(answer(socket)))
 
-    server = await websocket.serve(lambda _request: opened)
+    server = await websocket_server.serve(lambda _request: opened)
     return (server, tasks), server.sockets[0].getsockname()[1]
 
 

@@ -28,7 +28,7 @@ from callpipe.transports.loopback import LoopbackSocket, socket_pair
 from callpipe.transports.realtime.emulator import EmulatedEndpoint, EmulatorSettings
 from callpipe.transports.restored import Restored
 from callpipe.transports.virtual_time import run_virtual
-from callpipe.transports.websocket import UpgradeRequest
+from callpipe.transports.websocket_server import UpgradeRequest
 
 from .virtual_call import Reciter
 

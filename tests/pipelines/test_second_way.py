@@ -35,7 +35,7 @@ from callpipe.transports.bandwidth.voice_api import VoiceApi
 from callpipe.transports.lane import UPSTREAM, MediaProcessor
 from callpipe.transports.loopback import LoopbackSocket, socket_pair
 from callpipe.transports.virtual_time import run_virtual
-from callpipe.transports.websocket import UpgradeRequest
+from callpipe.transports.websocket_server import UpgradeRequest
 
 HOST = "https://voice.example"
 SETTINGS = Settings(

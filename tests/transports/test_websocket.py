@@ -24,7 +24,8 @@ from callpipe.transports.errors import (
     SocketClosedError,
     SocketRefusedError,
 )
-from callpipe.transports.websocket import UpgradeRequest, WebSocket, connect, media_socket_protocol, serve
+from callpipe.transports.websocket import OfferingSocket, WebSocket, connect
+from callpipe.transports.websocket_server import UpgradeRequest, media_socket_protocol, serve
 
 Talk = Callable[[WebSocket], Awaitable[None]]
 
@@ -211,6 +212,53 @@ async def test_what_arrived_before_the_close_is_read_first() -> None:
         with pytest.raises(SocketClosedError) as closed:
             await ours.receive()
     assert (closed.value.code, closed.value.reason) == (4000, "done")
+
+
+async def test_every_message_is_offered_in_its_order_and_the_last_before_the_close_as_well() -> None:
+    taken: list[str | bytes] = []
+    all_taken = asyncio.Event()
+
+    async def offering(socket: WebSocket) -> None:
+        def take(message: str | bytes) -> bool:
+            taken.append(message)
+            if message == "ready?":
+                socket.send("yes")
+            if message == "last":
+                all_taken.set()
+            return True
+
+        assert isinstance(socket, OfferingSocket)
+        socket.offer_to(take)
+        await socket.receive()
+
+    peers = Peers(offering)
+    async with served(peers) as url, websockets_connect(url, additional_headers=CREDENTIALS) as theirs:
+        await theirs.send("ready?")
+        assert await theirs.recv() == "yes"
+        for message in ("one", b"two", ["thr", "ee"], "last"):
+            await theirs.send(message)
+        await theirs.close(1000)
+        await asyncio.wait_for(all_taken.wait(), 5)
+        await peers.finished()
+        assert taken[1:] == ["one", b"two", "three", "last"]
+    assert [closed.code for closed in peers.closed] == [1000]
+
+
+async def test_what_is_not_taken_waits_to_be_received_in_its_order() -> None:
+    received: list[str | bytes] = []
+
+    async def choosy(socket: WebSocket) -> None:
+        assert isinstance(socket, OfferingSocket)
+        socket.offer_to(lambda message: message == "never behind another")
+        while len(received) < 3:
+            received.append(await socket.receive())
+
+    peers = Peers(choosy)
+    async with served(peers) as url, websockets_connect(url, additional_headers=CREDENTIALS) as theirs:
+        for message in ("one", "never behind another", b"three"):
+            await theirs.send(message)
+        await peers.finished()
+    assert received == ["one", "never behind another", b"three"]
 
 
 def numbered(number: int) -> str:

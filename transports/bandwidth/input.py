@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import functools
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -26,8 +24,8 @@ from ..call_events import MediaStartedFrame, MediaStoppedFrame
 from ..errors import SocketClosedError
 from ..frames import InputEncodedAudioFrame, LineAudioFrame, LineAudioRequestFrame
 from ..lane import MediaProcessor, Rest
+from ..reading import Reader
 from ..redaction import RedactedLine, RedactionFrame
-from ..websocket import OfferingSocket, WebSocket
 from .line import MediaLine
 from .messages import StartMessage
 from .stream import MediaStream
@@ -70,9 +68,8 @@ class BandwidthInput(MediaProcessor):
         self._redacted = RedactedLine(line.carrier_clock)
         self._media_over = False
         self._packets = 0
+        self._reader = Reader(self._pass_on)
         self._reading: asyncio.Task[None] | None = None
-        self._busy = True  # something is in hand, or nobody reads
-        self._passing_on: asyncio.Task[None] | None = None
 
     def formats(self, tracks: Tracks) -> Tracks:
         """The caller's track begins here, as PCMU at 8 kHz."""
@@ -98,11 +95,9 @@ class BandwidthInput(MediaProcessor):
     async def cleanup(self) -> None:
         """Stop reading."""
         await super().cleanup()
-        self._busy = True
-        for task in (self._reading, self._passing_on):
-            if task is not None:
-                await self.cancel_task(task)  # pyright: ignore[reportUnknownMemberType]  pipecat's tasks are untyped
-        self._reading = None
+        if self._reading is not None:
+            await self.cancel_task(self._reading)  # pyright: ignore[reportUnknownMemberType]  pipecat's tasks are untyped
+            self._reading = None
         await self._released()
 
     async def _hear_stream(self) -> None:
@@ -112,7 +107,7 @@ class BandwidthInput(MediaProcessor):
         assert socket is not None
         assert start is not None
         await self._media_started(start)
-        await self._read(socket)
+        await self._socket_closed(await self._reader.read(socket))
 
     async def _media_started(self, start: StartMessage) -> None:
         self._stream = MediaStream(start)
@@ -126,50 +121,20 @@ class BandwidthInput(MediaProcessor):
         await self.push_frame(ClientConnectedFrame())
         await self._connected()
 
-    async def _read(self, socket: WebSocket) -> None:
-        """Read the socket until it closes: what can be passed on at once is, right as it comes."""
-        if isinstance(socket, OfferingSocket):
-            # In the call's context, by which log messages are told apart.
-            socket.offer_to(functools.partial(contextvars.copy_context().run, self._take))
-        self._busy = False
-        while True:
-            try:
-                message = await socket.receive()
-            except SocketClosedError as closed:
-                self._busy = True
-                await self._passed_on()
-                await self._socket_closed(closed)
-                return
-            self._busy = True
-            await self._passed_on()
-            self._busy = False
-            self._take(message)
-
-    def _take(self, message: str | bytes) -> bool:
-        """Pass on what a message makes, unless one before it is still being passed on."""
-        if self._busy or self._passing_on is not None:
-            return False
-        stream, rest = self._stream, None
+    def _pass_on(self, message: str | bytes) -> Rest:
+        """Pass on what a message makes."""
+        stream = self._stream
         try:
             frame = stream.receive(message, self._line.clock())
             if type(frame) is InputEncodedAudioFrame and not stream.faults:
                 rest = self._heard(frame)
             elif frame is not None or stream.faults:
                 rest = self._tell(frame)
+            else:
+                return None
         except Exception as failure:  # noqa: BLE001  whatever one message breaks, the next one is read
             rest = self._audio_failed(failure)
-        if rest is not None:
-            self._passing_on = self.create_task(self._finish(rest))  # pyright: ignore[reportUnknownMemberType]  see cleanup
-            self._passing_on.add_done_callback(self._is_passed_on)
-        return True
-
-    def _is_passed_on(self, _done: asyncio.Task[None]) -> None:
-        self._passing_on = None
-
-    async def _passed_on(self) -> None:
-        """Wait until what was taken before is passed on."""
-        if self._passing_on is not None:
-            await asyncio.wait([self._passing_on])
+        return None if rest is None else self._finish(rest)
 
     async def _tell(self, frame: Frame | None) -> None:
         """Pass on a message that is more than a packet of audio."""

@@ -31,7 +31,8 @@ from callpipe.transports.loopback import socket_pair
 from callpipe.transports.realtime.emulator.served_session import inline
 from callpipe.transports.speech.tones import ToneVoice
 from callpipe.transports.virtual_time import run_virtual
-from callpipe.transports.websocket import UpgradeRequest, WebSocket
+from callpipe.transports.websocket import WebSocket
+from callpipe.transports.websocket_server import UpgradeRequest
 
 NUMBERS = ProbedNumbers("+15555550100", "+15555550199", "app")
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from callpipe.pipelines.runners.hand_over import MAX_HEAD_BYTES, handing_over, take_over, upgrade_request
 from callpipe.pipelines.server import Server
 from callpipe.transports.errors import SocketClosedError
-from callpipe.transports.websocket import UpgradeRequest, WebSocket
+from callpipe.transports.websocket import WebSocket
+from callpipe.transports.websocket_server import UpgradeRequest
 
 REQUEST = (
     b"GET /bandwidth/a/media?x=1 HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

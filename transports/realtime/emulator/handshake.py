@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import cast
 
-from ...websocket import UpgradeRequest, WebSocket, media_socket_protocol
+from ...websocket import WebSocket
+from ...websocket_server import UpgradeRequest, media_socket_protocol
 from .admission import Handshake
 from .faults import Fault, RefuseHandshake
 

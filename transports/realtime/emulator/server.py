@@ -15,7 +15,8 @@ from loguru import logger
 
 from ...errors import where
 from ...speech.interfaces import Brain
-from ...websocket import UpgradeRequest, WebSocket
+from ...websocket import WebSocket
+from ...websocket_server import UpgradeRequest
 from .admission import Admission, Admitted
 from .faults import FaultPlan, every_session
 from .handshake import FaultyHandshake

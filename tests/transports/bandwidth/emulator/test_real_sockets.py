@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from callpipe.transports import websocket
+from callpipe.transports import websocket_server
 from callpipe.transports.bandwidth.emulator.caller import Caller
 from callpipe.transports.bandwidth.emulator.carrier import Carrier
 from callpipe.transports.bandwidth.emulator.line import Line
 from callpipe.transports.bandwidth.emulator.report import CallReport, CarrierEvent
 from callpipe.transports.bandwidth.emulator.script import parse_script
-from callpipe.transports.websocket import UpgradeRequest, WebSocket
+from callpipe.transports.websocket import WebSocket
+from callpipe.transports.websocket_server import UpgradeRequest
 
 from .conftest import BotSocket
 
@@ -51,7 +52,7 @@ async def call_on_real_sockets(
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(document)}\r\n\r\n{document}".encode())
         writer.close()
 
-    media = await websocket.serve(accept)
+    media = await websocket_server.serve(accept)
     webhooks = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with media, webhooks:
         carrier = Carrier(
