@@ -9,8 +9,14 @@ from typing import Any, Protocol
 from callpipe.transports.alarm import Alarm, earlier
 from callpipe.transports.frames import EncodedAudio
 from callpipe.transports.lane import Rest
-from callpipe.transports.realtime.events import AudioDelta, MalformedEventError, TranscriptDelta, parse
-from callpipe.transports.realtime.happenings import BotAudio, Happening, SessionGone
+from callpipe.transports.realtime.events import (
+    AudioDelta,
+    MalformedEventError,
+    SpeechStarted,
+    TranscriptDelta,
+    parse,
+)
+from callpipe.transports.realtime.happenings import BotAudio, CallerCutIn, Happening, SessionGone
 from callpipe.transports.realtime.opening import Opened
 from callpipe.transports.realtime.session import RealtimeSession
 
@@ -29,6 +35,10 @@ class Pipeline(Protocol):
 
     def hand_on_bot_audio(self, audio: BotAudio) -> Rest:
         """Give the pipeline a piece of the bot's speech."""
+        ...
+
+    def clear_playout(self) -> Rest:
+        """Have the pipeline clear what the caller has not heard."""
         ...
 
     async def report(self, loss: ModelLostError) -> None:
@@ -94,8 +104,10 @@ class ModelConversation:
         if self._session.ready:
             self._link.send(self._session.outbox)
 
-    async def tell(self, happened: Sequence[Happening]) -> None:
+    async def tell(self, happened: Sequence[Happening], *, after: Rest = None) -> None:
         """Send what a step of the session has to say, tell what it found out, and set the alarm anew."""
+        if after is not None:
+            await after
         self.send()
         for happening in happened:
             if isinstance(happening, SessionGone):
@@ -142,6 +154,8 @@ class ModelConversation:
                 return None
             if len(happened) == 1 and type(audio := happened[0]) is BotAudio:
                 return self._pipeline.hand_on_bot_audio(audio)
+        elif type(event) is SpeechStarted and CallerCutIn() in happened:
+            return self.tell(happened, after=self._pipeline.clear_playout())
         return self.tell(happened)
 
     async def lost(self, loss: ModelLostError) -> None:

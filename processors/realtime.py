@@ -36,6 +36,7 @@ from callpipe.transports.call_events import (
 )
 from callpipe.transports.errors import FormatMismatchError
 from callpipe.transports.frames import (
+    ClearPlayoutFrame,
     EncodedAudio,
     InputEncodedAudioFrame,
     PlayheadFrame,
@@ -322,6 +323,10 @@ class RealtimeLLM(MediaProcessor):
     def hand_on_bot_audio(self, audio: happenings.BotAudio) -> Rest:
         """Give the next processor a piece of the bot's speech. See `model_conversation.Pipeline`."""
         return self.hand_on_audio(bot_audio(audio.encoded, audio.item_id))
+
+    def clear_playout(self) -> Rest:
+        """Have the transport clear what the caller has not heard. See `model_conversation.Pipeline`."""
+        return self.hand_on_audio(ClearPlayoutFrame())
 
     async def push_happening(self, happening: Happening) -> None:
         """Tell the pipeline what happened. See `model_conversation.Pipeline`."""

@@ -104,7 +104,21 @@ class LineAudioFrame(_PacketFrame, SystemFrame):
     age_s: float
 
 
-AUDIO_FRAMES = (InputEncodedAudioFrame, OutputEncodedAudioFrame, AudioRawFrame, LineAudioFrame)
+@dataclass
+class ClearPlayoutFrame(_PacketFrame, SystemFrame):
+    """Has the transport clear what the caller has not heard, ahead of the interruption that follows.
+
+    It goes with the audio, so the caller need not wait until every processor was told that they speak.
+    """
+
+
+AUDIO_FRAMES = (
+    InputEncodedAudioFrame,
+    OutputEncodedAudioFrame,
+    AudioRawFrame,
+    LineAudioFrame,
+    ClearPlayoutFrame,
+)
 """What the media lane treats as audio."""
 
 

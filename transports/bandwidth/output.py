@@ -31,7 +31,13 @@ from ..alarm import Alarm, earlier
 from ..audio.formats import Tracks
 from ..call_events import MediaStoppedFrame
 from ..errors import FormatMismatchError
-from ..frames import PlayheadFrame, PlayoutClearedFrame, PlayoutFinishedFrame, PlayoutStartedFrame
+from ..frames import (
+    ClearPlayoutFrame,
+    PlayheadFrame,
+    PlayoutClearedFrame,
+    PlayoutFinishedFrame,
+    PlayoutStartedFrame,
+)
 from ..lane import DOWNSTREAM, UPSTREAM, MediaProcessor, Rest
 from .line import MediaLine
 from .messages import CLEAR, PLAYOUT_FORMATS
@@ -73,6 +79,7 @@ class BandwidthOutput(MediaProcessor):
         self._began: deque[PlayoutStartedFrame] = deque()
         self._speaking = False
         self._speaking_told = False
+        self._cleared: PlayoutClearedFrame | None = None
         self._overflowing = False
         self._overflow_told = False
         self._backlog_told = False
@@ -116,6 +123,8 @@ class BandwidthOutput(MediaProcessor):
         """
         encoded = bot_audio(frame)
         if encoded is None:
+            if isinstance(frame, ClearPlayoutFrame):
+                self._clear()
             return frame
         if self._line.over:
             return None
@@ -202,7 +211,7 @@ class BandwidthOutput(MediaProcessor):
                 self._news = True
         self._due.set()
 
-    async def _interrupt(self) -> None:
+    def _clear(self) -> None:
         """Cut off what the caller has not heard."""
         now = self._line.clock()
         unheard = self._playhead.unheard_ms(now) > HEARD_TOLERANCE_MS
@@ -211,7 +220,16 @@ class BandwidthOutput(MediaProcessor):
             heard_ms = self._playhead.cleared(now)
             for context_id in dropped:
                 heard_ms.setdefault(context_id, self._playhead.heard_ms(context_id, now))
-            await self.push_frame(PlayoutClearedFrame(now, heard_ms), UPSTREAM)
+            if self._cleared is not None:
+                heard_ms.update(self._cleared.heard_ms)
+            self._cleared = PlayoutClearedFrame(now, heard_ms)
+
+    async def _interrupt(self) -> None:
+        """Cut off what the caller has not heard, and tell what of it they have."""
+        self._clear()
+        if self._cleared is not None:
+            cleared, self._cleared = self._cleared, None
+            await self.push_frame(cleared, UPSTREAM)
         self._speaking = False
         self._due.set()
         await self._tell()

@@ -26,7 +26,12 @@ from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from callpipe.transports.audio.formats import PCMU_8K
 from callpipe.transports.call_events import BargeInFrame, BotTurnFrame, TurnLatencyFrame
 from callpipe.transports.errors import FormatMismatchError
-from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame, OutputEncodedAudioFrame
+from callpipe.transports.frames import (
+    ClearPlayoutFrame,
+    EncodedAudio,
+    InputEncodedAudioFrame,
+    OutputEncodedAudioFrame,
+)
 from callpipe.transports.realtime.settings import RealtimeSettings
 from callpipe.transports.virtual_time import in_virtual_time
 
@@ -143,6 +148,19 @@ async def test_the_carrier_is_cleared_before_the_model_is_told(
         assert not any(isinstance(frame, OutputEncodedAudioFrame) for frame in on.behind.frames[interruption:])
         (turn,) = on.behind.all(BotTurnFrame)
         assert turn.interrupted
+
+
+@virtual
+async def test_the_line_is_cleared_before_anybody_is_told_that_the_caller_speaks(place_call: PlaceCall) -> None:
+    async with place_call() as on:
+        on.model.begin()
+        on.model.speak(PCMU_8K, 3000)
+        await asyncio.sleep(0.74)
+        on.model.say("input_audio_buffer.speech_started")
+        await asyncio.sleep(0.01)
+
+        told = (ClearPlayoutFrame, UserStartedSpeakingFrame, InterruptionFrame)
+        assert tuple(type(frame) for frame in on.behind.frames if isinstance(frame, told)) == told
 
 
 @virtual

@@ -21,6 +21,7 @@ from pipecat.frames.frames import (
 from callpipe.transports.audio.formats import PCM_24K, PCMU_8K, AudioFormat, Encoding, Tracks
 from callpipe.transports.errors import FormatMismatchError
 from callpipe.transports.frames import (
+    ClearPlayoutFrame,
     EncodedAudio,
     InputEncodedAudioFrame,
     OutputEncodedAudioFrame,
@@ -156,11 +157,29 @@ async def test_an_interruption_clears_between_the_old_answer_and_the_new(place_c
 
 
 @virtually
+async def test_the_line_is_cleared_ahead_of_the_interruption_that_tells_of_it(place_call: PlaceCall) -> None:
+    async with place_call(max_lead_ms=1_000) as one:
+        await one.say(*(speech(300, "A", "item_1") for _ in range(4)), speech(300, "B", "item_2"))
+        await asyncio.sleep(0.4)
+        await one.say(ClearPlayoutFrame())
+        await asyncio.sleep(0.001)
+        assert letters(one.phone.order) == "AAAA!"
+        assert one.before.times(PlayoutClearedFrame) == []
+        await one.say(speech(300, "C", "item_3"), InterruptionFrame(), speech(300, "D", "item_4"))
+        await asyncio.sleep(1)
+        assert letters(one.phone.order) == "AAAA!C!D"
+        cleared = one.before.only(PlayoutClearedFrame)
+        assert cleared.heard_ms == {"item_1": pytest.approx(400), "item_2": 0.0, "item_3": pytest.approx(0.0)}
+        await one.say(InterruptionFrame())
+        assert len(one.before.times(PlayoutClearedFrame)) == 1
+
+
+@virtually
 async def test_an_interruption_in_silence_sends_nothing(place_call: PlaceCall) -> None:
     async with place_call() as one:
-        await one.say(InterruptionFrame(), speech(300, "A"))
+        await one.say(ClearPlayoutFrame(), InterruptionFrame(), speech(300, "A"))
         await asyncio.sleep(2)
-        await one.say(InterruptionFrame())
+        await one.say(ClearPlayoutFrame(), InterruptionFrame())
         await asyncio.sleep(1)
         assert letters(one.phone.order) == "A"
         assert one.before.times(PlayoutClearedFrame) == []
