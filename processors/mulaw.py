@@ -10,15 +10,17 @@ from pipecat.frames.frames import Frame, InputAudioRawFrame, OutputAudioRawFrame
 from callpipe.transports.audio.formats import PCM_8K, PCMU_8K, AudioFormat, Tracks
 from callpipe.transports.audio.g711 import decode_mulaw, encode_mulaw
 from callpipe.transports.errors import FormatMismatchError
-from callpipe.transports.frames import EncodedAudio, InputEncodedAudioFrame, OutputEncodedAudioFrame
+from callpipe.transports.frames import (
+    CallerPcmFrame,
+    EncodedAudio,
+    InputEncodedAudioFrame,
+    OutputEncodedAudioFrame,
+)
 from callpipe.transports.lane import MediaProcessor
 
 
 class MulawDecoder(MediaProcessor):
-    """Turns PCMU of either track into PCM, 16 bit, 8 kHz, mono. Other audio passes untouched.
-
-    A payload that is not base64 costs its own packet and is reported as the lane reports lost audio.
-    """
+    """Turns PCMU of either track into PCM, 16 bit, 8 kHz, mono. Other audio passes untouched."""
 
     def formats(self, tracks: Tracks) -> Tracks:
         """Return the tracks with PCMU turned into PCM.
@@ -29,14 +31,10 @@ class MulawDecoder(MediaProcessor):
         return _converted(tracks, PCMU_8K, PCM_8K)
 
     def process_audio(self, frame: Frame) -> Frame | None:
-        """Return a packet's samples.
-
-        Raises:
-            ValueError: The payload is not base64.
-        """
-        if isinstance(frame, InputEncodedAudioFrame) and frame.encoded.audio_format == PCMU_8K:
-            return InputAudioRawFrame(decode_mulaw(frame.encoded.audio), 8_000, 1)
-        if isinstance(frame, OutputEncodedAudioFrame) and frame.encoded.audio_format == PCMU_8K:
+        """Return a packet's samples."""
+        if isinstance(frame, InputEncodedAudioFrame) and _is_pcmu(frame.encoded):
+            return CallerPcmFrame(decode_mulaw(frame.encoded.audio), 8_000)
+        if isinstance(frame, OutputEncodedAudioFrame) and _is_pcmu(frame.encoded):
             samples = decode_mulaw(frame.encoded.audio)
             if frame.context_id is None:
                 return OutputAudioRawFrame(samples, 8_000, 1)
@@ -66,6 +64,10 @@ class MulawEncoder(MediaProcessor):
             return InputEncodedAudioFrame(encoded)
         context_id = frame.context_id if isinstance(frame, TTSAudioRawFrame) else None
         return OutputEncodedAudioFrame(encoded, context_id=context_id)
+
+
+def _is_pcmu(encoded: EncodedAudio) -> bool:
+    return encoded.audio_format is PCMU_8K or encoded.audio_format == PCMU_8K
 
 
 def _converted(tracks: Tracks, accepted: AudioFormat, given: AudioFormat) -> Tracks:

@@ -126,7 +126,8 @@ class MediaProcessor(FrameProcessor):
         """Take audio from the processor before, at once where that is possible."""
         if not self._lane_open or self._lane_audio_watched:
             return self.queue_frame(frame)
-        if frame.id < self._lane_interrupted_at_id and self._is_cut_off(frame):
+        # A packet of the caller's is never cut off, and makes its id only when that is asked for.
+        if not isinstance(frame, SystemFrame) and self._is_cut_off(frame):
             return None
         return self.pass_audio(frame)
 

@@ -37,6 +37,9 @@ _BLOCK = 8
 _CYCLES = 480
 """Cycles that are filtered at once: 60 ms."""
 
+WORK_SPACES = 64
+"""Lengths of chunks that a thread keeps room for; a call has few."""
+
 
 class StreamResampler:
     """Converts a mono stream of 16-bit PCM to another sample rate, chunk by chunk.
@@ -122,20 +125,40 @@ def _design(from_rate: int, to_rate: int) -> _Design:
 
 
 class _WorkSpace:
-    """Room for what is made on the way, so that filtering needs no memory but the bytes that are returned."""
+    """Room for what is made on the way, so that filtering needs no memory but the bytes that are returned.
 
-    def __init__(self, design: _Design) -> None:
-        self.rows = np.empty((_CYCLES // _BLOCK, design.matrix.shape[0]))
-        self.blocks = np.empty((_CYCLES // _BLOCK, _BLOCK * design.samples_out))
-        self.output = self.blocks.reshape(-1)
-        self.pcm = np.empty(_CYCLES * design.samples_out, "<i2")
+    Args:
+        rows: Room for the blocks' samples and those before them.
+        blocks: Room for what the blocks make.
+        cycles: How many cycles it is for.
+    """
+
+    def __init__(self, rows: NDArray[np.float64], blocks: NDArray[np.float64], cycles: int) -> None:
+        whole, rest = divmod(cycles, _BLOCK)
+        samples_out = blocks.shape[1] // _BLOCK
+        self.rows = rows[:whole]
+        self.blocks = blocks[:whole]
+        self.output = blocks.reshape(-1)[: cycles * samples_out]
+        self.rest = self.output[whole * _BLOCK * samples_out :] if rest else None
+        self.pcm = np.empty(cycles * samples_out, "<i2")
 
 
 class _WorkSpaces(threading.local):
-    """One for each design and thread: all calls of a thread use it, one after the other."""
+    """One for each design, number of cycles and thread: all calls of a thread use it, one after the other."""
 
     def __init__(self) -> None:
-        self.of = lru_cache(_WorkSpace)
+        room = lru_cache(_room)
+
+        @lru_cache(WORK_SPACES)
+        def work_space(design: _Design, cycles: int) -> _WorkSpace:
+            return _WorkSpace(*room(design), cycles)
+
+        self.of = work_space
+
+
+def _room(design: _Design) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    blocks = _CYCLES // _BLOCK
+    return np.empty((blocks, design.matrix.shape[0])), np.empty((blocks, _BLOCK * design.samples_out))
 
 
 _work_spaces = _WorkSpaces()
@@ -187,20 +210,17 @@ class _Filter:
 
     def _filter(self, cycles: int) -> bytes:
         """Filter the line's first cycles."""
-        design, space = self._design, _work_spaces.of(self._design)
-        blocks, rest = divmod(cycles, _BLOCK)
-        if blocks:
+        design = self._design
+        space = _work_spaces.of(design, cycles)
+        rows, output, pcm = space.rows, space.output, space.pcm
+        if len(rows):
             # A matrix product of overlapping windows would copy them into new memory, so copy them into ours.
-            np.copyto(space.rows[:blocks], self._windows[:blocks])
-            np.matmul(space.rows[:blocks], design.matrix, out=space.blocks[:blocks])
-        if rest:
-            done = blocks * _BLOCK
-            width = design.history + rest * design.samples_in
-            window = self._line[done * design.samples_in :][:width]
-            made = window @ design.matrix[:width, : rest * design.samples_out]
-            space.output[done * design.samples_out : cycles * design.samples_out] = made
-        count = cycles * design.samples_out
-        output, pcm = space.output[:count], space.pcm[:count]
+            np.copyto(rows, self._windows[: len(rows)])
+            np.matmul(rows, design.matrix, out=space.blocks)
+        if space.rest is not None:
+            start = len(rows) * _BLOCK * design.samples_in
+            width = design.history + cycles % _BLOCK * design.samples_in
+            space.rest[:] = self._line[start : start + width] @ design.matrix[:width, : len(space.rest)]
         np.rint(output, out=output)
         np.minimum(output, 32767.0, out=output)
         np.maximum(output, -32768.0, out=output)
