@@ -92,6 +92,7 @@ class StereoWavWriter:
             size = os.fstat(self._descriptor).st_size
             self.samples = max(0, size - _HEADER.size) // FRAME_SIZE
             self._read_header(os.pread(self._descriptor, _HEADER.size, 0))
+            self._created = _date(self.begins_at)
             self._write_header()
             # A killed writer may have left a part of a sample, which would be heard in the silence after it.
             os.ftruncate(self._descriptor, _HEADER.size + self.samples * FRAME_SIZE)
@@ -151,11 +152,11 @@ class StereoWavWriter:
 
     def _write_header(self) -> None:
         self._told = self.samples
-        write_all(self._descriptor, _header(self.samples, self.begins_at), 0)
+        write_all(self._descriptor, _header(self.samples, self._created), 0)
 
     def _read_header(self, found: bytes) -> None:
         """Take a file of ours, whatever its sizes say, and one whose writer died within the header."""
-        ours = _header(0, 0.0)
+        ours = _header(0, b"")
         comparable = bytearray(found)
         for varying in (_RIFF_SIZE, _CREATED, _DATA_SIZE):
             comparable[varying] = ours[varying][: len(found[varying])]
@@ -170,7 +171,7 @@ class StereoWavWriter:
         self.begins_at = created.timestamp()
 
 
-def _header(samples: int, begins_at: float) -> bytes:
+def _header(samples: int, created: bytes) -> bytes:
     size = samples * FRAME_SIZE
     return _HEADER.pack(
         b"RIFF",
@@ -189,7 +190,11 @@ def _header(samples: int, begins_at: float) -> bytes:
         b"INFO",
         b"ICRD",
         28,
-        datetime.fromtimestamp(begins_at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode(),
+        created,
         b"data",
         size,
     )
+
+
+def _date(unix_time: float) -> bytes:
+    return datetime.fromtimestamp(unix_time, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()

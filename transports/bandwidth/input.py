@@ -122,30 +122,26 @@ class BandwidthInput(MediaProcessor):
         await self._connected()
 
     def _pass_on(self, message: str | bytes) -> Rest:
-        """Pass on what a message makes."""
+        """Pass on what a message makes, then report what was wrong with it."""
         stream = self._stream
+        rest: Rest = None
         try:
             frame = stream.receive(message, self._line.clock())
-            if type(frame) is InputEncodedAudioFrame and not stream.faults:
-                rest = self._heard(frame)
-            elif frame is not None or stream.faults:
-                rest = self._tell(frame)
-            else:
-                return None
+            if type(frame) is InputEncodedAudioFrame:
+                rest = self._lane_give(frame)
+                tracks = self._line.tracks
+                if tracks is not None:
+                    tracks.received(frame.position, frame.encoded.audio, frame.received_at)
+                    self._packets += 1
+                    if not self._packets % PACKETS_PER_LINE_AUDIO:
+                        rest = self._give_line_audio(tracks, frame.received_at, after=rest)
+            elif isinstance(frame, MediaStoppedFrame):
+                rest = self._media_stopped(frame)
+            if stream.faults:
+                rest = self._report_faults(after=rest)
         except Exception as failure:  # noqa: BLE001  whatever one message breaks, the next one is read
             rest = self._audio_failed(failure)
         return None if rest is None else self._finish(rest)
-
-    async def _tell(self, frame: Frame | None) -> None:
-        """Pass on a message that is more than a packet of audio."""
-        if self._stream.faults:
-            await self._report_faults()
-        if isinstance(frame, InputEncodedAudioFrame):
-            rest = self._heard(frame)
-            if rest is not None:
-                await rest
-        elif isinstance(frame, MediaStoppedFrame):
-            await self._media_stopped(frame)
 
     async def _finish(self, rest: Coroutine[Any, Any, None]) -> None:
         try:
@@ -153,21 +149,12 @@ class BandwidthInput(MediaProcessor):
         except Exception as failure:  # noqa: BLE001  whatever one message breaks, the next one is read
             await self._audio_failed(failure)
 
-    def _heard(self, frame: InputEncodedAudioFrame) -> Rest:
-        rest = self._lane_give(frame)
-        tracks = self._line.tracks
-        if tracks is None:
-            return rest
-        tracks.received(frame.position, frame.encoded.audio, frame.received_at)
-        self._packets += 1
-        if self._packets % PACKETS_PER_LINE_AUDIO:
-            return rest
-        line_audio = self._kept(tracks.take(frame.received_at))
+    def _give_line_audio(self, tracks: LineTracks, now: float, *, after: Rest) -> Rest:
+        """Give the recorder the next piece of both tracks."""
+        line_audio = self._kept(tracks.take(now))
         if line_audio is None:
-            return rest
-        if rest is not None:
-            return self._push_after(rest, line_audio)
-        return self.hand_on_audio(line_audio)
+            return after
+        return self._lane_give(line_audio) if after is None else self._push_after(after, line_audio)
 
     async def _push_after(self, rest: Coroutine[Any, Any, None], line_audio: LineAudioFrame) -> None:
         try:
@@ -196,7 +183,9 @@ class BandwidthInput(MediaProcessor):
             case _:
                 pass
 
-    async def _report_faults(self) -> None:
+    async def _report_faults(self, *, after: Rest) -> None:
+        if after is not None:
+            await after
         faults = self._stream.faults[:]
         self._stream.faults.clear()
         for fault in faults:

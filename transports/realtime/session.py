@@ -77,6 +77,7 @@ class RealtimeSession:
         if greeting:
             self._dialogue.responses.want_first(Wish(greet_with(greeting), greeting))
         self._steering = Steering(self._dialogue, self._caller, self.outbox)
+        self._gate = self._steering.gate
         self._handover = Handover(
             self._dialogue,
             self._speech,
@@ -93,7 +94,7 @@ class RealtimeSession:
             times=self._times,
             handover=self._handover,
             interrupt=self._interrupt,
-            gate=self._steering.gate,
+            gate=self._gate,
             by_hand=vad is None,
         )
         self._answering = Answering(
@@ -213,7 +214,7 @@ class RealtimeSession:
 
     def caller_audio(self, packet: EncodedAudio, now: float) -> None:
         """Send caller audio, in the session's format, or hold it until a session is ready."""
-        gate = self._steering.gate
+        gate = self._gate
         heard = packet if not gate.muted and not gate.held else gate.instead_of(packet)
         if heard is None or self._ended:
             return
@@ -229,7 +230,7 @@ class RealtimeSession:
         elif isinstance(frame, TellFrame):
             self._handover.history.author_told(frame.text)
         told = self._steering.take(frame, now)
-        if self._steering.gate.held:
+        if self._gate.held:
             self._handover.audio.clear()
         return [*told, *self._proceed(now)]
 
@@ -300,7 +301,7 @@ class RealtimeSession:
         """Return when `due` has to be called, in s, or None."""
         farewell = self._dialogue.farewell.deadline
         times = [self._speech.due, farewell, self._handover.due, *self._server_due(now)]
-        heard_matters = farewell is not None or self._steering.gate.opens_when_heard
+        heard_matters = farewell is not None or self._gate.opens_when_heard
         if heard_matters and self._speech.assumed and self._speech.playhead.ends_at > now:
             times.append(self._speech.playhead.ends_at)
         return min((time for time in times if time is not None), default=None)
@@ -362,7 +363,7 @@ class RealtimeSession:
                 self._dialogue.fill(self._speech.playhead.ends_at, now)
             self._dialogue.proceed(now)
         if heard and self._dialogue.responses.idle:
-            self._steering.gate.all_heard()
+            self._gate.all_heard()
         heard = heard and self._dialogue.goodbye_given()
         return [*self._dialogue.farewell.conclude(now, heard=heard)]
 
