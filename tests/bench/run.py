@@ -27,8 +27,8 @@ STOCK_RECORDER = System("stock pipecat, recorder, 2 pass-through", "stock.py", "
 BRIDGE = System("bare bridge", "bridge.py", "", 250)
 FLOOR_WEBSOCKETS = System("floor on websockets", "floor_websockets.py", "", 450)
 FLOOR_PICOWS = System("floor on picows", "floor_picows.py", "", 600)
-PASSTHROUGH = System("callpipe pass-through", "bot.py", "passthrough", 300)
-TRANSCODING = System("callpipe transcoding", "bot.py", "transcoding", 150)
+PASSTHROUGH = System("callpipe pass-through", "bot.py", "passthrough", 390)
+TRANSCODING = System("callpipe transcoding", "bot.py", "transcoding", 210)
 
 SYSTEMS = (
     STOCK,
