@@ -170,9 +170,6 @@ class ModelConversation:
     def _set_alarm(self, now: float) -> None:
         """Find out anew when the session has something to do."""
         self._session_due = earlier(self._session.next_due(now), self._session.progress_due)
-        self._arm()
-
-    def _arm(self) -> None:
         if not self._ended:
             self._alarm.set(earlier(self._session_due, self._link.due(owing=self._session.is_owed)))
 
@@ -182,8 +179,9 @@ class ModelConversation:
         watch_due = self._link.due(owing=owed)
         if watch_due is not None and now >= watch_due:
             self._link.watch(owing=owed or self._session.expects_word)
+            watch_due = self._link.due(owing=owed)
         if self._session_due is None or now < self._session_due:
-            self._arm()
+            self._alarm.set(earlier(self._session_due, watch_due))
             return
         happened = [*self._session.progress(now), *self._session.due(now)]
         if happened:

@@ -13,6 +13,7 @@ owns. `process_audio` is synchronous.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
@@ -75,6 +76,17 @@ _UNUSED = FrameQueue()
 
 Rest: TypeAlias = Coroutine[Any, Any, None] | None
 """What passing audio on has left to be awaited: usually nothing."""
+
+
+@functools.cache
+def _is_pipecats_own(kind: type[Frame]) -> bool:
+    """Return whether pipecat acts on such a frame; it is asked three times on every hop of an event."""
+    return issubclass(kind, PIPECATS_OWN)
+
+
+@functools.cache
+def _is_audio(kind: type[Frame]) -> bool:
+    return issubclass(kind, AUDIO_FRAMES)
 
 
 class MediaProcessor(FrameProcessor):
@@ -160,15 +172,15 @@ class MediaProcessor(FrameProcessor):
         """Take a frame from a neighbour: at once, and audio without any ceremony."""
         if not self._lane_open:
             await self._before_start(frame, direction, callback)
-        elif self._is_cut_off(frame):
+        elif frame.id < self._lane_interrupted_at_id and self._is_cut_off(frame):
             return
-        elif callback is not None or isinstance(frame, PIPECATS_OWN):
+        elif callback is not None or _is_pipecats_own(type(frame)):
             if isinstance(frame, InterruptionFrame):
                 self._lane_interrupted_at_id = frame.id
             await super().queue_frame(frame, direction, callback)
             if isinstance(frame, CancelFrame):
                 self._lane_open = False
-        elif direction is DOWNSTREAM and not self._lane_audio_watched and isinstance(frame, AUDIO_FRAMES):
+        elif direction is DOWNSTREAM and not self._lane_audio_watched and _is_audio(type(frame)):
             rest = self.pass_audio(frame)
             if rest is not None:
                 await rest
@@ -179,9 +191,9 @@ class MediaProcessor(FrameProcessor):
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Process a frame as pipecat calls it: events, and audio that somebody watches."""
-        if self._lane_events_watched or isinstance(frame, PIPECATS_OWN):
+        if self._lane_events_watched or _is_pipecats_own(type(frame)):
             await super().process_frame(frame, direction)
-        if direction is DOWNSTREAM and isinstance(frame, AUDIO_FRAMES):
+        if direction is DOWNSTREAM and _is_audio(type(frame)):
             following = self.process_audio(frame)
             if following is not None:
                 await self.push_frame(following, direction)
@@ -190,7 +202,7 @@ class MediaProcessor(FrameProcessor):
 
     async def push_frame(self, frame: Frame, direction: FrameDirection = DOWNSTREAM) -> None:
         """Push a frame to a neighbour. Observers are told of it when it is pushed for the first time."""
-        if self._lane_events_watched or isinstance(frame, PIPECATS_OWN):
+        if self._lane_events_watched or _is_pipecats_own(type(frame)):
             await super().push_frame(frame, direction)
             return
         following = self._lane_next if direction is DOWNSTREAM else self._lane_previous

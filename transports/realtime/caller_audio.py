@@ -130,13 +130,13 @@ class CallerAudio:
 
     def is_quiet(self, duration_ms: float) -> bool:
         """Whether the last so many milliseconds were kept, and hold no speech."""
-        newest = self._newest(duration_ms)
-        return newest is not None and loudness(newest, self._kept_format) < QUIET
+        newest = self._loudness(duration_ms)
+        return newest is not None and newest < QUIET
 
     def is_loud(self, duration_ms: float) -> bool:
         """Whether the last so many milliseconds were kept, and hold speech."""
-        newest = self._newest(duration_ms)
-        return newest is not None and loudness(newest, self._kept_format) >= QUIET
+        newest = self._loudness(duration_ms)
+        return newest is not None and newest >= QUIET
 
     def given(self, turn: EncodedAudio) -> EncodedAudio:
         """Return a turn's audio that was kept in the session's format."""
@@ -164,10 +164,14 @@ class CallerAudio:
             del self._kept[:excess]
             self.dropped_ms += self._kept_format.duration_ms(excess)
 
-    def _newest(self, duration_ms: float) -> bytes | None:
+    def _loudness(self, duration_ms: float) -> int | None:
+        """Return how loud the last so many milliseconds are; None when not so much is kept."""
+        size = self._format.size(duration_ms)
+        if 0 < size <= len(self._new):
+            return loudness(bytes(self._new[-size:]), self._format)
         self._put_down()
         size = self._kept_format.size(duration_ms)
-        return bytes(self._kept[-size:]) if 0 < size <= len(self._kept) else None
+        return loudness(bytes(self._kept[-size:]), self._kept_format) if 0 < size <= len(self._kept) else None
 
     def _forget(self, until_ms: float) -> bytes:
         """Forget what lies before a place on the server's time line; return it."""

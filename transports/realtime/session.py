@@ -86,8 +86,9 @@ class RealtimeSession:
             detects_turns=vad is not None,
             holding_phrase=holding_phrase,
         )
+        self._held_audio = self._handover.audio
         silence_ms = vad.silence_duration_ms if isinstance(vad, ServerVad) else 0.0
-        self._times = AnswerTimes(self._handover.audio.came_at, silence_ms)
+        self._times = AnswerTimes(self._held_audio.came_at, silence_ms)
         self._listening = Listening(
             self._caller,
             self._turns,
@@ -176,21 +177,21 @@ class RealtimeSession:
     def moved(self, opened: Opened, now: float) -> list[Happening]:
         """Another server's session takes the place of the present one, which is alive."""
         if self._settings.turn_detection is not None and self.between_turns(now):
-            self._handover.audio.clear()  # the present session has heard it all
+            self._held_audio.clear()  # the present session has heard it all
         return [*self.lost(now), *self.opened(opened, now)]
 
     def between_turns(self, now: float) -> bool:
         """Whether nobody speaks, and nobody is owed a word."""
         silent = self.ready and self._caller.leaves_the_word and self._dialogue.responses.idle
         complete = silent and self._turns.complete and not self._speech.unheard(now)
-        return complete and self._handover.audio.is_quiet(QUIET_MS)
+        return complete and self._held_audio.is_quiet(QUIET_MS)
 
     def end(self) -> None:
         """The call ends: nothing is sent or kept any more."""
         self._ended = True
         self.ready = False
         self.outbox.clear()
-        self._handover.audio.clear()
+        self._held_audio.clear()
 
     def receive(self, event: events.ServerEvent, now: float) -> Sequence[Happening]:
         """Take an event of the server's."""
@@ -203,7 +204,7 @@ class RealtimeSession:
             return self.malformed(malformed, now)
         if type(event) is events.AudioDelta:
             return self._noted(happened) if happened else happened
-        self._handover.audio.heard_of()
+        self._held_audio.heard_of()
         if type(event) is events.TranscriptDelta and not happened:
             return happened
         return self._noted([*happened, *self._proceed(now)])
@@ -219,7 +220,7 @@ class RealtimeSession:
         if heard is None or self._ended:
             return
         audio = heard.audio
-        self._handover.audio.hold(audio, now)
+        self._held_audio.hold(audio, now)
         if self.ready:
             self.outbox.append(client_events.append_audio(audio))
 
@@ -231,7 +232,7 @@ class RealtimeSession:
             self._handover.history.author_told(frame.text)
         told = self._steering.take(frame, now)
         if self._gate.held:
-            self._handover.audio.clear()
+            self._held_audio.clear()
         return [*told, *self._proceed(now)]
 
     def _change(self, frame: ChangeFrame) -> None:
