@@ -38,6 +38,9 @@ PING_AFTER_S = 5.0
 PONG_DEADLINE_S = 5.0
 """How long the peer may take to answer; then the connection counts as broken."""
 
+MAX_TLS_RECORD_BYTES = 5 + 16 * 1024 + 256
+"""RFC 8446, section 5.2: header, and an encrypted record of 16 kB."""
+
 ABNORMAL_CLOSURE = 1006
 
 _TEXT = picows.WSMsgType.TEXT
@@ -278,9 +281,9 @@ def _trusted() -> ssl.SSLContext:
 def _tls() -> dict[str, Any]:
     """Return a socket's TLS settings.
 
-    The buffers hold two TLS records each; by default they are 16, and what a stall has filled once stays taken.
+    The buffers hold one TLS record each; by default they are 256 kB, and what a stall has filled once stays taken.
     """
-    size = 2 * (16 * 1024 + 64)
+    size = MAX_TLS_RECORD_BYTES
     return {"ssl_context": _trusted(), "ssl_incoming_bio_size": size, "ssl_outgoing_bio_size": size}
 
 
