@@ -21,14 +21,14 @@ from measured_system import System
 from report import print_report, print_verdicts, show
 from results import Result, Results
 
-STOCK = System("stock pipecat", "stock.py", "plain", 18)
+STOCK = System("stock pipecat", "stock.py", "plain", 26)
 STOCK_UVLOOP = System("stock pipecat on uvloop", "stock.py", "uvloop", 16)
 STOCK_RECORDER = System("stock pipecat, recorder, 2 pass-through", "stock.py", "recorder", 10)
 BRIDGE = System("bare bridge", "bridge.py", "", 250)
 FLOOR_WEBSOCKETS = System("floor on websockets", "floor_websockets.py", "", 450)
 FLOOR_PICOWS = System("floor on picows", "floor_picows.py", "", 600)
-PASSTHROUGH = System("callpipe pass-through", "bot.py", "passthrough", 390)
-TRANSCODING = System("callpipe transcoding", "bot.py", "transcoding", 210)
+PASSTHROUGH = System("callpipe pass-through", "bot.py", "passthrough", 468)
+TRANSCODING = System("callpipe transcoding", "bot.py", "transcoding", 270)
 
 SYSTEMS = (
     STOCK,
