@@ -281,7 +281,7 @@ def _trusted() -> ssl.SSLContext:
 def _tls() -> dict[str, Any]:
     """Return a socket's TLS settings.
 
-    The buffers hold one TLS record each; by default they are 256 kB, and what a stall has filled once stays taken.
+    The buffers hold one TLS record each; by default 256 kB, and what a stall has filled once stays taken.
     """
     size = MAX_TLS_RECORD_BYTES
     return {"ssl_context": _trusted(), "ssl_incoming_bio_size": size, "ssl_outgoing_bio_size": size}
