@@ -17,6 +17,10 @@ Take = Callable[[str | bytes], bool]
 """Takes a message in the round in which it comes; False leaves it to `WebSocket.receive`."""
 
 
+TOGETHER = 8
+"""Messages that are taken before what they send goes out: what is urgent waits for no more than these."""
+
+
 class Receiver(Protocol):
     """A socket whose messages are taken in rounds.
 
@@ -57,6 +61,10 @@ class Round:
 
     def _take(self) -> None:
         came, self.came = self.came, []
+        for first in range(0, len(came), TOGETHER):
+            self._take_some(came[first : first + TOGETHER])
+
+    def _take_some(self, came: list[tuple[Receiver, str | bytes]]) -> None:
         self.is_taking = True
         for receiver, message in came:
             try:

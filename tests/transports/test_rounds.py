@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from callpipe.transports.rounds import Round, round_of
+from callpipe.transports.rounds import TOGETHER, Round, round_of
 
 
 class Receiver:
@@ -52,6 +52,22 @@ async def test_all_is_taken_before_anything_is_sent() -> None:
     assert not present.is_taking
     await asyncio.sleep(0)
     assert len(said) == 4
+
+
+async def test_in_a_long_round_nothing_waits_for_all_the_others() -> None:
+    said: list[str] = []
+    present = round_of(asyncio.get_running_loop())
+
+    class Answering(Receiver):
+        def take(self, message: str | bytes) -> bool:
+            present.leaving.append((lambda answer: said.append(f"sent {answer!r}"), message))
+            return super().take(message)
+
+    for number in range(TOGETHER + 1):
+        come(present, Answering(said), str(number))
+    await asyncio.sleep(0)
+    assert said.index("sent '0'") == TOGETHER
+    assert said[-2:] == [f"took '{TOGETHER}'", f"sent '{TOGETHER}'"]
 
 
 async def test_the_next_round_takes_what_comes_in_it() -> None:
